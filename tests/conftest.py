@@ -1,0 +1,5 @@
+"""Settings for all tests."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

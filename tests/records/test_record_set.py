@@ -1,0 +1,222 @@
+"""Record sets: whole or refused, and the same whatever was killed."""
+
+import json
+import random
+
+import pytest
+import tensorflow as tf
+from small_records import SCHEMA, example, write_set
+
+from tfdistill.records import RecordSetWriter, open_record_set
+
+SIZES = [5, 3, 0, 4]
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def test_opened_set(tmp_path):
+    made = write_set(tmp_path / "set", SIZES)
+    found = open_record_set(str(tmp_path / "set"))
+    assert found == made
+    assert found.examples == 12
+    assert [s.examples for s in found.shards] == SIZES
+    assert found.damage() is None
+
+
+def test_bytes_are_reproducible(tmp_path):
+    write_set(tmp_path / "a", SIZES)
+    write_set(tmp_path / "b", SIZES)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_every_cut_and_flip_is_noticed(tmp_path):
+    write_set(tmp_path / "set", SIZES)
+    whole = contents(tmp_path / "set")
+    rng = random.Random(0)
+    for name, data in whole.items():
+        path = tmp_path / "set" / name
+        if not data:
+            continue
+        for _ in range(25):
+            place = rng.randrange(len(data))
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << rng.randrange(8)
+            for changed in (data[:place], bytes(flipped)):
+                path.write_bytes(changed)
+                with pytest.raises(ValueError) as error:
+                    opened = open_record_set(str(tmp_path / "set"))
+                    raise ValueError(opened.damage())
+                message = str(error.value)
+                assert name in message and "\n" not in message, message
+        path.write_bytes(data)
+    assert open_record_set(str(tmp_path / "set")).damage() is None
+
+
+def test_missing_shard_is_named(tmp_path):
+    write_set(tmp_path / "set", SIZES)
+    (tmp_path / "set" / "1.tfrecord").unlink()
+    with pytest.raises(ValueError, match=r"1\.tfrecord is missing"):
+        open_record_set(str(tmp_path / "set"))
+
+
+def test_manifest_cannot_point_elsewhere(tmp_path):
+    write_set(tmp_path / "set", [2])
+    path = tmp_path / "set" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["shards"][0]["name"] = "../../etc/passwd"
+    from tfdistill.records.record_set import digest
+
+    manifest.pop("digest")
+    manifest["digest"] = digest(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"set/passwd is missing"):
+        open_record_set(str(tmp_path / "set"))
+
+
+def writer_for(folder, identity=None):
+    return RecordSetWriter(
+        str(folder),
+        schema=SCHEMA,
+        identity=identity or {"task": "mlm"},
+        shard_names=[f"{i}.tfrecord" for i in range(len(SIZES))],
+        vocabulary=None,
+    )
+
+
+def test_interrupted_writing_goes_on_with_what_is_missing(tmp_path):
+    write_set(tmp_path / "whole", SIZES)
+    writer = writer_for(tmp_path / "cut")
+    with writer.shard("0.tfrecord") as shard:
+        for number in range(5):
+            shard.add(example(number))
+    with pytest.raises(RuntimeError), writer.shard("1.tfrecord") as shard:
+        shard.add(example(5))
+        raise RuntimeError("killed")
+    with pytest.raises(ValueError, match="unfinished"):
+        open_record_set(str(tmp_path / "cut"))
+    # A shard that was damaged after it was finished is done again, too.
+    again = writer_for(tmp_path / "cut")
+    assert again.missing() == ["1.tfrecord", "2.tfrecord", "3.tfrecord"]
+    number = 5
+    for name, size in zip(again.missing(), SIZES[1:], strict=True):
+        with again.shard(name) as shard:
+            for _ in range(size):
+                shard.add(example(number))
+                number += 1
+    again.finish()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_damaged_shard_of_an_unfinished_set_is_missing(tmp_path):
+    writer = writer_for(tmp_path / "cut")
+    with writer.shard("0.tfrecord") as shard:
+        shard.add(example(0))
+    path = tmp_path / "cut" / "0.tfrecord"
+    path.write_bytes(path.read_bytes()[:-3])
+    assert "0.tfrecord" in writer.missing()
+
+
+def test_other_identity_is_refused(tmp_path):
+    writer_for(tmp_path / "unfinished")
+    with pytest.raises(ValueError, match="other input or settings"):
+        writer_for(tmp_path / "unfinished", {"task": "other"})
+    write_set(tmp_path / "set", SIZES)
+    assert writer_for(tmp_path / "set").finished is not None
+    with pytest.raises(ValueError, match="holds other records"):
+        writer_for(tmp_path / "set", {"task": "other"})
+
+
+def test_folder_with_something_else_is_refused(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty"):
+        writer_for(tmp_path / "set")
+
+
+def published_example(**extra):
+    numbers = {
+        "input_ids": [101, 5, 102, 0],
+        "input_mask": [1, 1, 1, 0],
+        "segment_ids": [0, 0, 0, 0],
+        "masked_lm_positions": [1, 0],
+        "masked_lm_ids": [7, 0],
+        "next_sentence_labels": [1],
+    }
+    feature = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        for name, values in numbers.items()
+    }
+    for name, values in {"masked_lm_weights": [1.0, 0.0], **extra}.items():
+        kind = (
+            {"int64_list": tf.train.Int64List(value=values)}
+            if isinstance(values[0], int)
+            else {"float_list": tf.train.FloatList(value=values)}
+        )
+        feature[name] = tf.train.Feature(**kind)
+    return tf.train.Example(
+        features=tf.train.Features(feature=feature)
+    ).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("extra", "knowledge"),
+    [
+        ({}, None),
+        (
+            {
+                "truncated_masked_lm_probs": [0.5, 0.25, 0.1, 0.1],
+                "top_k_indices": [7, 8, 1, 2],
+            },
+            "top_k(k=2)",
+        ),
+        ({"masked_lm_probs": [0.2] * 10}, "top_k(k=all)"),
+    ],
+)
+def test_published_records_are_read(tmp_path, extra, knowledge):
+    for name, count in (("b.tfrecord", 2), ("a.tfrecord", 1)):
+        with tf.io.TFRecordWriter(str(tmp_path / name)) as writer:
+            for _ in range(count):
+                writer.write(published_example(**extra))
+    for path in (str(tmp_path), str(tmp_path / "*.tfrecord")):
+        found = open_record_set(path)
+        assert [s.examples for s in found.shards] == [1, 2]
+        assert found.knowledge == knowledge
+    batch = found.schema.decode(tf.constant([published_example(**extra)]))
+    assert batch["masked_lm_weights"].numpy().tolist() == [[1.0, 0.0]]
+    assert batch["next_sentence_labels"].numpy().tolist() == [1]
+    if knowledge:
+        got = found.codec(5).decode(batch)
+        assert got.log_probs.shape[:2] == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no records"),
+        (b"text, no records at all, just text", "no TFRecord file"),
+    ],
+)
+def test_files_that_hold_no_records(tmp_path, content, message):
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        open_record_set(str(path))
+    assert "x.tfrecord" in str(error.value)
+
+
+def test_records_of_another_kind_are_refused(tmp_path):
+    path = tmp_path / "x.tfrecord"
+    example_ = tf.train.Example()
+    example_.features.feature["image"].bytes_list.value.append(b"x")
+    for data in (example_.SerializeToString(), b"\xff\xff\xff"):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(data)
+        with pytest.raises(ValueError, match=r"x\.tfrecord.*(input_ids|Exam)"):
+            open_record_set(str(path))
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no records there"):
+        open_record_set(str(tmp_path / "nothing"))

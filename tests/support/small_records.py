@@ -1,0 +1,45 @@
+"""A small record set to read."""
+
+import numpy as np
+
+from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
+
+SCHEMA = Schema(
+    masked_lm_features(
+        max_seq_length=8,
+        max_predictions_per_seq=2,
+        vocabulary_size=1000,
+        is_masked=True,
+        has_next_sentence=False,
+    )
+)
+
+
+def example(number):
+    """An example that can be told by its second token."""
+    return {
+        "input_ids": np.array([1, number, 2]),
+        "segment_ids": np.zeros(3, int),
+        "masked_lm_positions": np.array([1]),
+        "masked_lm_ids": np.array([number]),
+    }
+
+
+def write_set(folder, shard_sizes, identity=None):
+    """Write examples numbered through over shards of the given sizes."""
+    names = [f"{i}.tfrecord" for i in range(len(shard_sizes))]
+    writer = RecordSetWriter(
+        str(folder),
+        schema=SCHEMA,
+        identity=identity or {"task": "mlm"},
+        shard_names=names,
+        vocabulary=None,
+    )
+    number = 0
+    for name, size in zip(names, shard_sizes, strict=True):
+        with writer.shard(name) as shard:
+            for _ in range(size):
+                shard.add(example(number))
+                number += 1
+    return writer.finish()
+

@@ -1,0 +1,7 @@
+"""Options, the flags made from them, and `name(key=value)` specs."""
+
+from tfdistill.config.command import run_command
+from tfdistill.config.fields import Options, option
+from tfdistill.config.specs import Spec, parse_spec
+
+__all__ = ["Options", "Spec", "option", "parse_spec", "run_command"]

@@ -1,0 +1,166 @@
+"""Runs a command: flags in, one line of JSON out, one clear line on failure."""
+
+import dataclasses
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from absl import flags, logging
+
+from tfdistill.config import options
+from tfdistill.config.fields import Options
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def run_command(
+    main: Callable[..., dict[str, Any]],
+    *groups: type[Options],
+    needs: Sequence[str],
+    example: str,
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Run `main` with options read from the command line, then exit.
+
+    Every command takes every flag of the toolkit, so that one flagfile
+    serves a whole chain of commands; it uses those of its own groups.
+
+    Args:
+        main: Called with one instance of each of `groups`, in their order.
+            Returns the summary that is printed as the last line of stdout.
+        *groups: The option classes which the command reads.
+        needs: Names of the flags that must not be empty.
+        example: Arguments of a typical call, for the usage text.
+        argv: Command line; `sys.argv` where it is None.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    command = _command_name(main)
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    # Flags live in a set of their own; absl's logging asks the global one.
+    flags.FLAGS.mark_as_parsed()
+    try:
+        values = _parse(argv)
+        if len(argv) == 1 or values["help"].value:
+            sys.stderr.write(_usage(command, main, groups, needs, example))
+            sys.exit(0 if values["help"].value else EXIT_USAGE)
+        chosen = [_build(group, values) for group in groups]
+        missing = [n for n in needs if values[n].value in (None, "", [])]
+        if missing:
+            raise ValueError(
+                f"--{missing[0]} is needed. Example: "
+                f"python -m {command} {example}"
+            )
+    except (flags.Error, ValueError, OSError) as error:
+        _fail(command, error, EXIT_USAGE)
+    verbose = int(values["verbosity"].value) > 0
+    try:
+        summary = main(*chosen)
+    except KeyboardInterrupt:
+        _fail(command, "interrupted", 130)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if verbose:
+            raise
+        _fail(command, error, EXIT_FAILED)
+    sys.stderr.flush()
+    print(json.dumps(summary), flush=True)
+    sys.exit(0)
+
+
+def flags_of(*chosen: Options) -> list[str]:
+    """Returns the options as flagfile lines, one `--name=value` each."""
+    lines = []
+    for group in chosen:
+        for field in dataclasses.fields(group):
+            value = getattr(group, field.name)
+            if isinstance(value, tuple):
+                lines += [f"--{field.name}={item}" for item in value]
+            else:
+                lines.append(f"--{field.name}={value}")
+    return lines
+
+
+def _command_name(main: Callable) -> str:
+    module = main.__module__
+    if module == "__main__":
+        spec = sys.modules["__main__"].__spec__
+        module = spec.name if spec else main.__name__
+    return module
+
+
+def _fail(command: str, error: object, status: int) -> NoReturn:
+    message = " ".join(str(error).split()) or type(error).__name__
+    sys.stderr.write(f"{command}: error: {message}\n")
+    sys.stderr.flush()
+    sys.exit(status)
+
+
+def _parse(argv: list[str]) -> flags.FlagValues:
+    values = flags.FlagValues()
+    for group in options.ALL:
+        for field in dataclasses.fields(group):
+            _define(field, values)
+    flags.DEFINE_boolean("help", False, "show this text", flag_values=values)
+    flags.DEFINE_integer(
+        "verbosity", 0, "1 shows tracebacks", flag_values=values
+    )
+    rest = values(argv)
+    if len(rest) > 1:
+        raise ValueError(
+            f"Unexpected argument {rest[1]!r}: settings are given as "
+            "--name=value."
+        )
+    return values
+
+
+def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:
+    default = field.default
+    define: Callable[..., Any]
+    if isinstance(default, tuple):
+        define, default = flags.DEFINE_multi_string, list(default)
+    else:
+        define = {
+            bool: flags.DEFINE_boolean,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[type(default)]
+    define(field.name, default, field.metadata["help"], flag_values=values)
+
+
+def _build(group: type[Options], values: flags.FlagValues) -> Options:
+    chosen = {}
+    for field in dataclasses.fields(group):
+        value = values[field.name].value
+        chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return group(**chosen)
+
+
+def _usage(
+    command: str,
+    main: Callable,
+    groups: Sequence[type[Options]],
+    needs: Sequence[str],
+    example: str,
+) -> str:
+    lines = [(main.__doc__ or "").strip().splitlines()[0], ""]
+    lines += [
+        "Needs: " + ", ".join(f"--{name}" for name in needs),
+        f"Example: python -m {command} {example}",
+        "Any flag can stand in a file given as --flagfile=FILE.",
+    ]
+    for group in groups:
+        lines += ["", f"{(group.__doc__ or '').strip().splitlines()[0]}"]
+        for field in dataclasses.fields(group):
+            head = f"  --{field.name}={field.default!r}"
+            lines.append(head.replace("=()", "=… (may be repeated)"))
+            lines += textwrap.wrap(
+                field.metadata["help"],
+                76,
+                initial_indent=" " * 6,
+                subsequent_indent=" " * 6,
+            )
+    return "\n".join(lines) + "\n"

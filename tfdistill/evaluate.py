@@ -1,0 +1,77 @@
+"""Evaluates a model on held-out records.
+
+    python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
+"""
+
+import time
+from typing import Any
+
+from tfdistill import experiment
+from tfdistill.config import run_command
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    General,
+    Knowledge,
+)
+from tfdistill.records import open_record_set
+from tfdistill.replicas import make_replicas
+
+
+def evaluate(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    knowledge: Knowledge,
+) -> dict[str, Any]:
+    """Evaluate a model on held-out records, every record exactly once."""
+    task = experiment.find_task(general.task)
+    records = open_record_set(artefacts.eval_records)
+    replicas = make_replicas(general.replicas, general.num_devices)
+    with replicas.scope():
+        model = experiment.load_model(artefacts.run_dir, needs=("masked_lm",))
+        tokenizer = experiment.tokenizer_of(
+            records, model, artefacts.vocab_file, corpus.do_lower_case
+        )
+        teacher = None
+        if artefacts.teacher:
+            teacher = experiment.load_model(
+                artefacts.teacher, needs=("masked_lm",)
+            )
+            experiment.check_vocabulary(teacher, tokenizer, records.path)
+    run = experiment.score(
+        model.model,
+        model.parts,
+        teacher.model if teacher else None,
+        records,
+        tokenizer,
+        task,
+        replicas,
+        batch_size=knowledge.predict_batch_size,
+        seed=general.random_seed,
+    )
+    started = time.monotonic()
+    metrics = run()
+    seconds = time.monotonic() - started
+    return {
+        **metrics,
+        "examples": records.examples,
+        "seconds": round(seconds, 3),
+        "parameters": experiment.count_parameters(model.model, model.parts),
+        "eval_records": artefacts.eval_records,
+        "run_dir": artefacts.run_dir,
+        "replicas": replicas.name,
+        "world_size": replicas.num_replicas,
+    }
+
+
+if __name__ == "__main__":
+    run_command(
+        evaluate,
+        Artefacts,
+        General,
+        Corpus,
+        Knowledge,
+        needs=("run_dir", "eval_records"),
+        example="--run_dir=runs/student --eval_records=records/wiki-eval",
+    )

@@ -1,0 +1,96 @@
+"""Adds a teacher's knowledge to records.
+
+    python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
+        --knowledge='top_k(k=10)' --knowledge_records=DIR
+"""
+
+from pathlib import Path
+from typing import Any
+
+from tfdistill import experiment
+from tfdistill.config import run_command
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    General,
+    Knowledge,
+)
+from tfdistill.distillation.extraction import extract_shards, knowledge_schema
+from tfdistill.records import RecordSetWriter, make_codec, open_record_set
+from tfdistill.replicas import OneDevice, process_rank
+
+
+def extract_teacher(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    knowledge: Knowledge,
+) -> dict[str, Any]:
+    """Add a teacher's distribution at the masked positions to records."""
+    experiment.find_task(general.task)
+    rank, world_size = process_rank()
+    records = open_record_set(artefacts.records)
+    teacher = experiment.load_model(artefacts.teacher, needs=("masked_lm",))
+    tokenizer = experiment.tokenizer_of(
+        records, teacher, artefacts.vocab_file, corpus.do_lower_case
+    )
+    size = len(tokenizer.vocabulary)
+    codec = make_codec(knowledge.knowledge, size, records.schema.layout)
+    added, schema = knowledge_schema(records, codec, size)
+    writer = RecordSetWriter(
+        artefacts.knowledge_records,
+        schema=schema,
+        identity={
+            **records.identity,
+            "tokenizer": tokenizer.fingerprint,
+            "do_lower_case": tokenizer.do_lower_case,
+            "knowledge": knowledge.knowledge,
+            "teacher": teacher.fingerprint,
+            "records": records.fingerprint,
+        },
+        shard_names=[shard.path.name for shard in records.shards],
+        vocabulary="".join(f"{p}\n" for p in tokenizer.vocabulary).encode(),
+    )
+    done = {"shards": 0, "examples": 0}
+    if writer.finished is None:
+        done = extract_shards(
+            records,
+            teacher.model,
+            codec,
+            added,
+            writer,
+            replicas=OneDevice(),
+            batch_size=knowledge.predict_batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+        # The last process to get here finds all shards in place.
+        is_complete = all(
+            (Path(artefacts.knowledge_records) / shard.path.name).exists()
+            for shard in records.shards
+        )
+        if is_complete:
+            writer.finished = writer.finish()
+    return {
+        "knowledge_records": artefacts.knowledge_records,
+        "knowledge": knowledge.knowledge,
+        "examples": records.examples,
+        "extracted_shards": done["shards"],
+        "extracted_examples": done["examples"],
+        "finished": writer.finished is not None,
+        "replicas": "one",
+        "world_size": world_size,
+    }
+
+
+if __name__ == "__main__":
+    run_command(
+        extract_teacher,
+        Artefacts,
+        General,
+        Corpus,
+        Knowledge,
+        needs=("records", "teacher", "knowledge_records"),
+        example="--records=records/wiki --teacher=bert "
+        "--knowledge='top_k(k=10)' --knowledge_records=records/wiki-top10",
+    )

@@ -1,0 +1,79 @@
+"""Trains or adapts a masked LM on records, from labels alone.
+
+    python -m tfdistill.finetune --model=DIR --records=DIR --run_dir=DIR
+"""
+
+import dataclasses
+from typing import Any
+
+from tfdistill import experiment
+from tfdistill.config import run_command
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    General,
+    Knowledge,
+    Training,
+)
+from tfdistill.distillation import make_objectives
+from tfdistill.models.specs import build_student
+from tfdistill.records import open_record_set
+from tfdistill.replicas import make_replicas
+
+
+def finetune(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    knowledge: Knowledge,
+    training: Training,
+) -> dict[str, Any]:
+    """Train or adapt a masked LM on records, from labels alone."""
+    task = experiment.find_task(general.task)
+    records = open_record_set(artefacts.records)
+    replicas = make_replicas(general.replicas, general.num_devices)
+    tokenizer = experiment.tokenizer_of(
+        records, None, artefacts.vocab_file, corpus.do_lower_case
+    )
+    # Labels are the only objectives here, whatever the flagfile gives.
+    has_pairs = records.schema.feature("next_sentence_labels") is not None
+    specs = ("labels", "next_sentence") if has_pairs else ("labels",)
+    training = dataclasses.replace(training, objective=specs)
+    with replicas.scope():
+        start = build_student(
+            artefacts.model,
+            tokenizer=tokenizer,
+            teacher=None,
+            seed=general.random_seed,
+        )
+    return experiment.run_training(
+        experiment.Assembly(
+            student=start.model,
+            parts=start.parts,
+            records=records,
+            tokenizer=tokenizer,
+            objectives=make_objectives(specs, task.targets, task.soft_target),
+            teacher=None,
+            live=None,
+            lineage={"model": start.fingerprint},
+        ),
+        task,
+        replicas,
+        artefacts,
+        general,
+        knowledge,
+        training,
+    )
+
+
+if __name__ == "__main__":
+    run_command(
+        finetune,
+        Artefacts,
+        General,
+        Corpus,
+        Knowledge,
+        Training,
+        needs=("model", "records", "run_dir"),
+        example="--model=bert --records=records/wiki --run_dir=runs/teacher",
+    )

@@ -1,0 +1,1 @@
+"""BERT, its weights by name, and the formats they are read from."""

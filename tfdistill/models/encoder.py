@@ -1,0 +1,239 @@
+"""The BERT encoder.
+
+Reference: Devlin et al., "BERT: Pre-training of Deep Bidirectional
+Transformers for Language Understanding", 2019; post-layer-norm blocks.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.layers import (
+    Embedding,
+    LayerNorm,
+    Linear,
+    activate,
+    truncated_normal,
+)
+from tfdistill.models.noise import DropoutNoise
+from tfdistill.models.outputs import ATTENTION_FIELDS
+
+# Added to the scores of padded tokens, as in the published code.
+_MASKED_SCORE = -10000.0
+
+
+class EncoderLayer(keras.layers.Layer):
+    """Self-attention and feed-forward, each with residual and layer norm."""
+
+    def __init__(self, config: BertConfig, seed: int, index: int) -> None:
+        """Make layer `index` with weights drawn from `seed`."""
+        name = f"layer_{index}"
+        super().__init__(name=name)
+        self.config = config
+
+        def linear(part: str, input_dim: int, output_dim: int) -> Linear:
+            drawn = truncated_normal(
+                config.initializer_range, seed, f"{name}/{part}"
+            )
+            return Linear(input_dim, output_dim, drawn, name=part)
+
+        dim = config.hidden_dim
+        epsilon = config.layer_norm_epsilon
+        # One product for queries, keys and values, in this order.
+        self.qkv = linear("qkv", dim, 3 * dim)
+        self.attention_output = linear("attention_output", dim, dim)
+        self.attention_norm = LayerNorm(dim, epsilon, "attention_layer_norm")
+        self.intermediate = linear("intermediate", dim, config.intermediate_dim)
+        self.output_dense = linear("output", config.intermediate_dim, dim)
+        self.output_norm = LayerNorm(dim, epsilon, "output_layer_norm")
+        self.built = True
+
+    def call(
+        self,
+        x: tf.Tensor,
+        score_bias: tf.Tensor,
+        noise: DropoutNoise | None,
+        positions: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Run the layer.
+
+        Args:
+            x: `[B * L, D]` flat tokens.
+            score_bias: `[B, 1, 1, L]` added to the attention scores: 0 for
+                tokens, a large negative number for padding.
+            noise: Dropout, or None for inference.
+            positions: int32 `[B, Q]`; where given, the layer is computed
+                at these positions only.
+
+        Returns:
+            The hidden states, `[B * L, D]` (or `[B * Q, D]`), and a
+            dictionary with `queries`, `keys`, `values` `[B, H, L, d]` and
+            `attention_scores` `[B, H, L, L]` (Q for L where queries are
+            concerned): scaled, before mask and softmax.
+        """
+        batch, _, _, length = score_bias.shape
+        q, k, v = self._queries_keys_values(x, batch, length, positions)
+        if positions is not None:
+            x = tf.reshape(
+                tf.gather(
+                    tf.reshape(x, [batch, length, -1]), positions, batch_dims=1
+                ),
+                [-1, self.config.hidden_dim],
+            )
+        scores = tf.matmul(q, k, transpose_b=True)
+        scores *= self.config.head_dim**-0.5
+        probs = tf.nn.softmax(scores + score_bias)
+        context = tf.matmul(self._drop(probs, noise, batch), v)
+        context = tf.reshape(
+            tf.transpose(context, [0, 2, 1, 3]), [-1, self.config.hidden_dim]
+        )
+        attended = self._drop(self.attention_output(context), noise, batch)
+        x = self.attention_norm(x + attended)
+        inner = activate(self.intermediate(x), self.config.activation)
+        x = self.output_norm(
+            x + self._drop(self.output_dense(inner), noise, batch)
+        )
+        return x, {
+            "queries": q,
+            "keys": k,
+            "values": v,
+            "attention_scores": scores,
+        }
+
+    def _queries_keys_values(
+        self,
+        x: tf.Tensor,
+        batch: int,
+        length: int,
+        positions: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        dim = self.config.hidden_dim
+        heads = self.config.num_heads
+        if positions is None:
+            qkv = tf.reshape(
+                self.qkv(x),
+                [batch, length, 3, heads, self.config.head_dim],
+            )
+            q, k, v = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+            return q, k, v
+        kernel, bias = self.qkv.kernel.value, self.qkv.bias.value
+        chosen = tf.gather(
+            tf.reshape(x, [batch, length, dim]), positions, batch_dims=1
+        )
+        q = tf.nn.bias_add(
+            tf.matmul(tf.reshape(chosen, [-1, dim]), kernel[:, :dim]),
+            bias[:dim],
+        )
+        kv = tf.nn.bias_add(tf.matmul(x, kernel[:, dim:]), bias[dim:])
+        kv = tf.reshape(kv, [batch, length, 2, heads, self.config.head_dim])
+        k, v = tf.unstack(tf.transpose(kv, [2, 0, 3, 1, 4]))
+        q = tf.reshape(q, [batch, -1, heads, self.config.head_dim])
+        return tf.transpose(q, [0, 2, 1, 3]), k, v
+
+    def _drop(
+        self, x: tf.Tensor, noise: DropoutNoise | None, batch: int
+    ) -> tf.Tensor:
+        if noise is None:
+            return x
+        return noise.drop(x, self.config.dropout, batch)
+
+
+class Encoder(keras.layers.Layer):
+    """Embeddings and N layers."""
+
+    def __init__(self, config: BertConfig, seed: int) -> None:
+        """Make an encoder with weights drawn from `seed`."""
+        super().__init__(name="encoder")
+        self.config = config
+
+        def table(name: str, rows: int) -> Embedding:
+            drawn = truncated_normal(config.initializer_range, seed, name)
+            return Embedding(rows, config.hidden_dim, drawn, name=name)
+
+        self.word_embeddings = table("word_embeddings", config.vocabulary_size)
+        self.position_embeddings = table(
+            "position_embeddings", config.max_sequence_length
+        )
+        self.segment_embeddings = table(
+            "segment_embeddings", config.num_segments
+        )
+        self.embeddings_norm = LayerNorm(
+            config.hidden_dim,
+            config.layer_norm_epsilon,
+            "embeddings_layer_norm",
+        )
+        self.encoder_layers = [
+            EncoderLayer(config, seed, i) for i in range(config.num_layers)
+        ]
+        self.built = True
+
+    def call(
+        self,
+        features: dict[str, tf.Tensor],
+        reads: frozenset[str],
+        noise: DropoutNoise | None = None,
+        positions: tf.Tensor | None = None,
+    ) -> dict[str, Any]:
+        """Encode a batch.
+
+        Args:
+            features: `input_ids`, `input_mask` and `segment_ids`, integers
+                `[B, L]` with a static shape.
+            reads: Fields of `Outputs` to return.
+            noise: Dropout, or None for inference.
+            positions: int32 `[B, Q]`; where given, and no field read needs
+                the whole of it, the last layer is computed at these
+                positions only.
+
+        Returns:
+            `hidden_states`, `attention_scores`, `queries`, `keys`,
+            `values` as far as `reads` names them, and `sequence`: the last
+            hidden state, `[B, Q, D]` where positions are given, else
+            `[B, L, D]`.
+        """
+        batch, length = features["input_ids"].shape
+        dim = self.config.hidden_dim
+        x = self._embed(features, batch, length, noise)
+        score_bias = tf.cast(1 - features["input_mask"], x.dtype)
+        score_bias = (score_bias * _MASKED_SCORE)[:, None, None, :]
+        reads_all = not reads.isdisjoint({"hidden_states", *ATTENTION_FIELDS})
+        hidden_states = [x]
+        taps: dict[str, list[tf.Tensor]] = {f: [] for f in ATTENTION_FIELDS}
+        for i, layer in enumerate(self.encoder_layers):
+            is_last = i == len(self.encoder_layers) - 1
+            cut = positions if is_last and not reads_all else None
+            x, tapped = layer(
+                x, score_bias=score_bias, noise=noise, positions=cut
+            )
+            hidden_states.append(x)
+            for field in ATTENTION_FIELDS:
+                taps[field].append(tapped[field])
+        sequence = tf.reshape(x, [batch, -1, dim])
+        if positions is not None and reads_all:
+            sequence = tf.gather(sequence, positions, batch_dims=1)
+        outputs: dict[str, Any] = {"sequence": sequence}
+        if "hidden_states" in reads:
+            outputs["hidden_states"] = [
+                tf.reshape(h, [batch, length, dim]) for h in hidden_states
+            ]
+        outputs |= {f: taps[f] for f in ATTENTION_FIELDS if f in reads}
+        return outputs
+
+    def _embed(
+        self,
+        features: dict[str, tf.Tensor],
+        batch: int,
+        length: int,
+        noise: DropoutNoise | None,
+    ) -> tf.Tensor:
+        x = self.word_embeddings(features["input_ids"])
+        x += self.segment_embeddings(features["segment_ids"])
+        x += self.position_embeddings.table.value[:length]
+        x = self.embeddings_norm(
+            tf.reshape(x, [batch * length, self.config.hidden_dim])
+        )
+        if noise is not None:
+            x = noise.drop(x, self.config.dropout, batch)
+        return x

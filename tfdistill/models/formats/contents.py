@@ -1,0 +1,43 @@
+"""What a reader finds in a model folder, whatever the format."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.weights import Weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelContents:
+    """The contents of a model folder, not checked against each other yet.
+
+    Attributes:
+        config: Shape and conventions.
+        weights: Arrays by canonical name.
+        vocabulary: The pieces; a piece's id is its index.
+        do_lower_case: Whether text is lower-cased and stripped of accents.
+        source: File that the weights are from, for messages.
+    """
+
+    config: BertConfig
+    weights: Weights
+    vocabulary: tuple[str, ...]
+    do_lower_case: bool
+    source: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A folder format.
+
+    Attributes:
+        looks_for: The files that tell the format, in words.
+        matches: Whether a folder is of the format.
+        read: Reads such a folder. Raises ValueError or OSError, with one
+            line that names the file, if anything in it is wrong.
+    """
+
+    looks_for: str
+    matches: Callable[[pathlib.Path], bool]
+    read: Callable[[pathlib.Path], ModelContents]

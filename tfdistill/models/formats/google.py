@@ -1,0 +1,91 @@
+"""Google's format: BERT as it was published, a TensorFlow 1 checkpoint.
+
+bert_config.json   vocab.txt
+bert_model.ckpt.index   bert_model.ckpt.data-00000-of-00001
+"""
+
+import pathlib
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from tfdistill.files import read_json
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.formats.contents import ModelContents, Reader
+from tfdistill.models.formats.settings import (
+    choose,
+    common_fields,
+    make_config,
+)
+from tfdistill.models.formats.vocabulary import find_casing, find_vocabulary
+from tfdistill.models.weights import PARTS, Weights
+
+_CONFIG = "bert_config.json"
+_CHECKPOINT = "bert_model.ckpt"
+# The published code computes gelu by its tanh approximation.
+_ACTIVATIONS = {
+    "gelu": "gelu_tanh",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+}
+_NOT_OF_THE_MODEL = re.compile(r"(/adam_[mv]|^global_step)$")
+
+
+def _read(folder: pathlib.Path) -> ModelContents:
+    vocabulary = find_vocabulary(folder)
+    return ModelContents(
+        config=_read_config(folder / _CONFIG),
+        weights=_read_checkpoint(folder / _CHECKPOINT),
+        vocabulary=vocabulary,
+        do_lower_case=find_casing(folder, vocabulary),
+        source=str(folder / _CHECKPOINT),
+    )
+
+
+def _read_config(path: pathlib.Path) -> BertConfig:
+    settings = read_json(path)
+    activation = choose(path, settings, "hidden_act", "gelu", _ACTIVATIONS)
+    return make_config(
+        path,
+        {
+            **common_fields(path, settings),
+            "num_segments": settings.get("type_vocab_size", 16),
+            "activation": activation,
+            "layer_norm_epsilon": 1e-12,
+            "head_activation": activation,
+            "head_layer_norm_epsilon": 1e-12,
+        },
+    )
+
+
+def _read_checkpoint(path: pathlib.Path) -> Weights:
+    index = path.with_name(path.name + ".index")
+    if not index.exists():
+        raise ValueError(
+            f"{path.parent} has {_CONFIG} but no {index.name}; a checkpoint "
+            f"of another name has to be renamed to {_CHECKPOINT}."
+        )
+    prefixes = tuple(prefix for part in PARTS.values() for prefix in part)
+    weights: Weights = {}
+    try:
+        checkpoint = tf.train.load_checkpoint(str(path))
+        for name in checkpoint.get_variable_to_shape_map():
+            if _NOT_OF_THE_MODEL.search(name):
+                continue
+            if not name.startswith(prefixes):
+                raise ValueError(f"{path} holds the unexpected {name}.")
+            array = np.asarray(checkpoint.get_tensor(name))
+            weights[name] = array.astype(np.float32, copy=False)
+    except (tf.errors.OpError, RuntimeError) as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read: {cause}.") from None
+    return weights
+
+
+READER = Reader(
+    looks_for=_CONFIG,
+    matches=lambda folder: (folder / _CONFIG).exists(),
+    read=_read,
+)

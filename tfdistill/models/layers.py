@@ -1,0 +1,117 @@
+"""Building blocks on plain TensorFlow operations.
+
+Tokens are kept flat, `[B * L, D]`, so that every product is one large matrix
+product; only attention looks at sequences.
+"""
+
+import zlib
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+Initializer = Callable[..., tf.Tensor]
+
+_ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True),
+    "relu": tf.nn.relu,
+    "tanh": tf.nn.tanh,
+    "linear": tf.identity,
+}
+
+
+def activate(x: tf.Tensor, activation: str) -> tf.Tensor:
+    """Apply an activation by the name it has in `BertConfig`."""
+    return _ACTIVATIONS[activation](x)
+
+
+def truncated_normal(stddev: float, seed: int, name: str) -> Initializer:
+    """Returns an initializer that depends on `seed` and `name` alone.
+
+    Unlike a stateful generator it draws the same weights in whatever order
+    and on however many devices the variables are made.
+    """
+
+    def draw(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
+        return tf.random.stateless_truncated_normal(
+            shape,
+            seed=[seed, zlib.crc32(name.encode()) & 0x7FFFFFFF],
+            stddev=stddev,
+            dtype=dtype,
+        )
+
+    return draw
+
+
+class Linear(keras.layers.Layer):
+    """`x @ kernel + bias` on the last axis of a matrix."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        initializer: Initializer,
+        name: str,
+    ) -> None:
+        """Make a kernel `[input_dim, output_dim]` and a bias of zeros."""
+        super().__init__(name=name)
+        self.kernel = self.add_weight(
+            shape=(input_dim, output_dim),
+            initializer=initializer,
+            name="kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(output_dim,), initializer="zeros", name="bias"
+        )
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Map `[…, input_dim]` (a matrix) to `[…, output_dim]`."""
+        return tf.nn.bias_add(tf.matmul(x, self.kernel.value), self.bias.value)
+
+
+class LayerNorm(keras.layers.Layer):
+    """Layer normalisation over the last axis."""
+
+    def __init__(self, dim: int, epsilon: float, name: str) -> None:
+        """Make a scale of ones and an offset of zeros, `[dim]` each."""
+        super().__init__(name=name)
+        self.epsilon = epsilon
+        self.gamma = self.add_weight(
+            shape=(dim,), initializer="ones", name="gamma"
+        )
+        self.beta = self.add_weight(
+            shape=(dim,), initializer="zeros", name="beta"
+        )
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Normalise `[…, dim]`."""
+        mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+        return tf.nn.batch_normalization(
+            x,
+            mean,
+            variance,
+            self.beta.value,
+            self.gamma.value,
+            self.epsilon,
+        )
+
+
+class Embedding(keras.layers.Layer):
+    """A table of vectors."""
+
+    def __init__(
+        self, rows: int, dim: int, initializer: Initializer, name: str
+    ) -> None:
+        """Make a table `[rows, dim]`."""
+        super().__init__(name=name)
+        self.table = self.add_weight(
+            shape=(rows, dim), initializer=initializer, name="table"
+        )
+        self.built = True
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        """Look up `[…]` ids, giving `[…, dim]`."""
+        return tf.gather(self.table.value, ids)

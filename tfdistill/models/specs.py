@@ -1,0 +1,183 @@
+"""Students: made from a spec such as `bert(num_layers=4, hidden_dim=312)`.
+
+Every new student has keras-nlp's conventions, whatever its teacher's, so
+that it can be saved as a preset.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+from tfdistill.config import parse_spec
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.weights import (
+    PARTS,
+    Weights,
+    assign_weights,
+    fingerprint,
+    named_weights,
+    parts_in,
+)
+from tfdistill.text.tokenizer import Tokenizer
+
+_LAYER = "bert/encoder/layer_"
+_TABLES = "bert/embeddings/"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """A configuration and the weights that are not drawn at random."""
+
+    config: BertConfig
+    weights: Weights
+
+
+def bert(
+    vocabulary_size: int,
+    teacher: LoadedModel | None,
+    *,
+    num_layers: int = 12,
+    hidden_dim: int = 768,
+    num_heads: int = 0,
+    intermediate_dim: int = 0,
+    dropout: float = 0.1,
+    max_sequence_length: int = 512,
+) -> _Start:
+    """Start from random weights; the arguments are those of `BertConfig`."""
+    config = BertConfig(
+        vocabulary_size=vocabulary_size,
+        num_layers=num_layers,
+        hidden_dim=hidden_dim,
+        num_heads=num_heads,
+        intermediate_dim=intermediate_dim,
+        dropout=dropout,
+        max_sequence_length=max_sequence_length,
+    )
+    return _Start(config, {})
+
+
+def teacher_layers(
+    vocabulary_size: int,
+    teacher: LoadedModel | None,
+    *,
+    layers: list[int],
+    embeddings: bool = True,
+    heads: bool = True,
+) -> _Start:
+    """Start from chosen layers of the teacher, in the widths it has.
+
+    Args:
+        vocabulary_size: Pieces of the vocabulary.
+        teacher: The teacher.
+        layers: The teacher's layers to copy, counted from 0, first to last.
+        embeddings: Whether its embeddings are copied.
+        heads: Whether its pooler and heads are copied, as far as it has
+            them.
+
+    Raises:
+        ValueError: A layer does not exist, or there is no teacher.
+    """
+    if teacher is None:
+        raise ValueError("teacher_layers(…) needs a teacher to copy from.")
+    theirs = teacher.model.config
+    if not isinstance(layers, list | tuple) or not layers:
+        raise ValueError(f"layers={layers} is not a list such as [0, 2, 4].")
+    for layer in layers:
+        if type(layer) is not int or not 0 <= layer < theirs.num_layers:
+            raise ValueError(
+                f"layers={layers} names layer {layer}; the teacher's are "
+                f"0 to {theirs.num_layers - 1}."
+            )
+    config = dataclasses.replace(
+        BertConfig(),
+        **{
+            field: getattr(theirs, field)
+            for field in (
+                "vocabulary_size",
+                "hidden_dim",
+                "num_heads",
+                "intermediate_dim",
+                "dropout",
+                "max_sequence_length",
+                "num_segments",
+            )
+        },
+        num_layers=len(layers),
+    )
+    weights = {}
+    for name, array in named_weights(teacher.model, teacher.parts).items():
+        if name.startswith(_LAYER):
+            index, inner = name.removeprefix(_LAYER).split("/", 1)
+            for i, layer in enumerate(layers):
+                if layer == int(index):
+                    weights[f"{_LAYER}{i}/{inner}"] = array
+        elif embeddings if name.startswith(_TABLES) else heads:
+            weights[name] = array
+    return _Start(config, weights)
+
+
+STUDENTS: dict[str, Callable[..., _Start]] = {
+    "bert": bert,
+    "teacher_layers": teacher_layers,
+}
+
+
+def needs_teacher(spec_or_path: str) -> bool:
+    """Returns whether a student is made from its teacher's weights."""
+    return not _is_folder(spec_or_path) and (
+        parse_spec(spec_or_path, STUDENTS).name == "teacher_layers"
+    )
+
+
+def build_student(
+    spec_or_path: str,
+    *,
+    tokenizer: Tokenizer,
+    teacher: LoadedModel | None,
+    seed: int,
+) -> LoadedModel:
+    """Make a student from a spec, or load one from a folder.
+
+    Args:
+        spec_or_path: A spec by `STUDENTS`, or a model folder.
+        tokenizer: Of the records to be trained on.
+        teacher: Where `teacher_layers` copies from.
+        seed: Of the random weights.
+
+    Returns:
+        The model. Its `parts` are those with weights copied or loaded; the
+        `fingerprint` of a new model covers all weights, random ones too.
+
+    Raises:
+        ValueError: The spec is wrong, the folder cannot be loaded, or its
+            vocabulary is another than the tokenizer's.
+    """
+    if _is_folder(spec_or_path):
+        student = load_model(spec_or_path, seed=seed)
+        theirs = (student.vocabulary, student.do_lower_case)
+        if theirs != (tokenizer.vocabulary, tokenizer.do_lower_case):
+            raise ValueError(
+                f"{spec_or_path} has another vocabulary or casing than the "
+                "records."
+            )
+        return student
+    spec = parse_spec(spec_or_path, STUDENTS)
+    start = STUDENTS[spec.name](
+        len(tokenizer.vocabulary), teacher, **spec.arguments
+    )
+    model = MaskedLM(start.config, seed)
+    weights = named_weights(model) | start.weights
+    assign_weights(model, weights, source=spec_or_path)
+    return LoadedModel(
+        model=model,
+        vocabulary=tokenizer.vocabulary,
+        do_lower_case=tokenizer.do_lower_case,
+        parts=parts_in(start.weights),
+        fingerprint=fingerprint(weights, start.config),
+    )
+
+
+def _is_folder(spec_or_path: str) -> bool:
+    return os.sep in spec_or_path or os.path.isdir(spec_or_path)

@@ -1,0 +1,252 @@
+"""A model's weights under the names that BERT was published with.
+
+Every file format is translated to and from these canonical names and shapes,
+for instance `bert/encoder/layer_0/attention/self/query/kernel`, `[D, D]`.
+Two of our variables are kept otherwise: query, key and value are one matrix
+`[D, 3 D]`, and the next-sentence matrix is `[D, 2]` where the published one
+is `[2, D]`.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.masked_lm import MaskedLM
+
+Weights = dict[str, np.ndarray]
+Shape = tuple[int, ...]
+
+# How the canonical names of a part's weights begin.
+PARTS: dict[str, tuple[str, ...]] = {
+    "encoder": ("bert/embeddings/", "bert/encoder/"),
+    "pooler": ("bert/pooler/",),
+    "masked_lm": ("cls/predictions/",),
+    "next_sentence": ("cls/seq_relationship/",),
+}
+
+# Our names and the canonical ones, as far as they differ; those of a layer
+# stand behind `encoder/layer_<i>/` and `bert/encoder/layer_<i>/`.
+_NAMES = {
+    "encoder/word_embeddings/table": "bert/embeddings/word_embeddings",
+    "encoder/position_embeddings/table": "bert/embeddings/position_embeddings",
+    "encoder/segment_embeddings/table": (
+        "bert/embeddings/token_type_embeddings"
+    ),
+    "encoder/embeddings_layer_norm": "bert/embeddings/LayerNorm",
+    "pooler": "bert/pooler/dense",
+    "transform": "cls/predictions/transform/dense",
+    "transform_layer_norm": "cls/predictions/transform/LayerNorm",
+    "output_bias": "cls/predictions/output_bias",
+    "next_sentence/kernel": "cls/seq_relationship/output_weights",
+    "next_sentence/bias": "cls/seq_relationship/output_bias",
+}
+_LAYER_NAMES = {
+    "attention_output": "attention/output/dense",
+    "attention_layer_norm": "attention/output/LayerNorm",
+    "intermediate": "intermediate/dense",
+    "output": "output/dense",
+    "output_layer_norm": "output/LayerNorm",
+}
+
+
+def variable_names(model: MaskedLM) -> dict[str, keras.Variable]:
+    """Name the variables of a model as it is, `encoder/layer_0/qkv/kernel`.
+
+    The names depend on the architecture alone. Those of layer norms and
+    biases contain `layer_norm` or `bias`, and no others do.
+    """
+    return dict(_walk(model, ""))
+
+
+def _walk(
+    layer: keras.layers.Layer, prefix: str
+) -> Iterator[tuple[str, keras.Variable]]:
+    for attribute, value in vars(layer).items():
+        if attribute.startswith("_"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, keras.Variable):
+                yield prefix + item.name, item
+            elif isinstance(item, keras.layers.Layer):
+                yield from _walk(item, f"{prefix}{item.name}/")
+
+
+def weight_shapes(
+    config: BertConfig, parts: Collection[str] = tuple(PARTS)
+) -> dict[str, Shape]:
+    """Returns the canonical names and shapes of a model's weights."""
+    dim, inner = config.hidden_dim, config.intermediate_dim
+    shapes: dict[str, Shape] = {
+        "bert/embeddings/word_embeddings": (config.vocabulary_size, dim),
+        "bert/embeddings/position_embeddings": (
+            config.max_sequence_length,
+            dim,
+        ),
+        "bert/embeddings/token_type_embeddings": (config.num_segments, dim),
+        **_norm("bert/embeddings/LayerNorm", dim),
+    }
+    for i in range(config.num_layers):
+        layer = f"bert/encoder/layer_{i}"
+        for name in ("query", "key", "value"):
+            shapes |= _dense(f"{layer}/attention/self/{name}", dim, dim)
+        shapes |= _dense(f"{layer}/attention/output/dense", dim, dim)
+        shapes |= _norm(f"{layer}/attention/output/LayerNorm", dim)
+        shapes |= _dense(f"{layer}/intermediate/dense", dim, inner)
+        shapes |= _dense(f"{layer}/output/dense", inner, dim)
+        shapes |= _norm(f"{layer}/output/LayerNorm", dim)
+    shapes |= _dense("bert/pooler/dense", dim, dim)
+    shapes |= _dense("cls/predictions/transform/dense", dim, dim)
+    shapes |= _norm("cls/predictions/transform/LayerNorm", dim)
+    shapes["cls/predictions/output_bias"] = (config.vocabulary_size,)
+    shapes["cls/seq_relationship/output_weights"] = (2, dim)
+    shapes["cls/seq_relationship/output_bias"] = (2,)
+    return _of_parts(shapes, parts)
+
+
+def _dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+    return {f"{name}/kernel": (inputs, outputs), f"{name}/bias": (outputs,)}
+
+
+def _norm(name: str, dim: int) -> dict[str, Shape]:
+    return {f"{name}/gamma": (dim,), f"{name}/beta": (dim,)}
+
+
+def _of_parts(
+    named: Mapping[str, Any], parts: Collection[str]
+) -> dict[str, Any]:
+    prefixes = tuple(prefix for part in parts for prefix in PARTS[part])
+    return {n: value for n, value in named.items() if n.startswith(prefixes)}
+
+
+def parts_in(names: Collection[str]) -> frozenset[str]:
+    """Returns the parts that at least one canonical name belongs to."""
+    return frozenset(
+        part
+        for part, prefixes in PARTS.items()
+        if any(name.startswith(prefixes) for name in names)
+    )
+
+
+def named_weights(
+    model: MaskedLM, parts: Collection[str] = tuple(PARTS)
+) -> Weights:
+    """Copy a model's weights out, float32 by canonical name."""
+    weights: Weights = {}
+    for name, variable in variable_names(model).items():
+        canonical = _canonical_names(name)
+        if not _of_parts(dict.fromkeys(canonical), parts):
+            continue
+        array = keras.ops.convert_to_numpy(variable)
+        if name == "next_sentence/kernel":
+            array = array.T
+        weights |= zip(
+            canonical, np.split(array, len(canonical), axis=-1), strict=True
+        )
+    return weights
+
+
+def assign_weights(
+    model: MaskedLM,
+    weights: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    parts: Collection[str] = tuple(PARTS),
+) -> None:
+    """Set all weights of some parts of a model; the others stay.
+
+    Under a distribution strategy every replica's copy is set.
+
+    Args:
+        model: The model.
+        weights: Arrays by canonical name: those of the parts, no others.
+        source: Where they come from, for messages.
+        parts: Keys of `PARTS`.
+
+    Raises:
+        ValueError: A weight is missing, has another shape, or does not
+            belong there. Nothing has been set then.
+    """
+    check_weights(weights, model.config, source=source, parts=parts)
+    for name, variable in variable_names(model).items():
+        canonical = _canonical_names(name)
+        if canonical[0] not in weights:
+            continue
+        array = np.concatenate([weights[n] for n in canonical], axis=-1)
+        if name == "next_sentence/kernel":
+            array = array.T
+        variable.assign(array.astype(np.float32, copy=False))
+
+
+def check_weights(
+    weights: Mapping[str, np.ndarray],
+    config: BertConfig,
+    *,
+    source: str,
+    parts: Collection[str] = tuple(PARTS),
+) -> None:
+    """Prove that weights are those of parts of a model, all and no others.
+
+    Raises:
+        ValueError: They are not; the message names `source`, the weight and
+            the shapes.
+    """
+    expected = weight_shapes(config, parts)
+    for name, shape in expected.items():
+        if name not in weights:
+            raise ValueError(
+                f"{source} lacks the weight {name} of shape {shape}."
+            )
+        if weights[name].shape != shape:
+            raise ValueError(
+                f"{source}: {name} has shape {weights[name].shape}, "
+                f"expected {shape}."
+            )
+    for name, array in weights.items():
+        if name not in expected:
+            raise ValueError(
+                f"{source} holds the weight {name} of shape {array.shape}, "
+                "which is not expected there."
+            )
+
+
+def fingerprint(weights: Mapping[str, np.ndarray], config: BertConfig) -> str:
+    """Returns a hash of what a model computes.
+
+    It covers the weights given and the conventions that they are used with,
+    so it does not depend on the file format, nor on settings that matter to
+    training only.
+    """
+    conventions = [
+        config.num_heads,
+        config.activation,
+        config.layer_norm_epsilon,
+    ]
+    if "masked_lm" in parts_in(weights):
+        conventions += [config.head_activation, config.head_layer_norm_epsilon]
+    digest = hashlib.sha256(json.dumps(conventions).encode())
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name], "<f4")
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _canonical_names(name: str) -> tuple[str, ...]:
+    """Returns the weights that the variable of a name is made of."""
+    if name in _NAMES:
+        return (_NAMES[name],)
+    owner, kind = name.rsplit("/", 1)
+    if owner in _NAMES:
+        return (f"{_NAMES[owner]}/{kind}",)
+    _, layer, inner = owner.split("/")
+    if inner == "qkv":
+        return tuple(
+            f"bert/encoder/{layer}/attention/self/{part}/{kind}"
+            for part in ("query", "key", "value")
+        )
+    return (f"bert/encoder/{layer}/{_LAYER_NAMES[inner]}/{kind}",)

@@ -1,0 +1,165 @@
+"""Batches from record sets, the same on any number of replicas.
+
+The order of training examples depends on the seed alone. Every process goes
+through the same stream of serialised examples and parses its own slice of
+each global batch, so no example is lost or seen twice whatever the number of
+processes, and a run goes on in the middle of an epoch by its step alone.
+"""
+
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from tfdistill.records.record_set import RecordSet
+
+Batch = dict[str, tf.Tensor]
+# Called with a decoded batch and its examples' positions in the stream.
+Transform = Callable[[Batch, tf.Tensor], Batch]
+
+_READ_BUFFER_BYTES = 8 << 20
+
+
+def training_batches(
+    records: RecordSet,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle_buffer_size: int,
+    first_step: int,
+    process_slice: tuple[int, int],
+    transform: Transform | None = None,
+) -> Iterator[Batch]:
+    """Yield batches without end, epoch after epoch.
+
+    Batches run across the ends of epochs, so all have the same size.
+
+    Args:
+        records: What to read.
+        batch_size: Examples in a global batch.
+        seed: Fixes the order, together with the epoch.
+        shuffle_buffer_size: Examples that are shuffled at a time; shards
+            are shuffled too.
+        first_step: Global batches that were used already.
+        process_slice: Start and size of this process's part of a global
+            batch.
+        transform: Applied to the slice, for instance to mask it.
+
+    Yields:
+        Decoded features, with `example_index` int64 `[b]`: each example's
+        index in the global batch, and `is_real_example` float32 `[b]`, 1.
+
+    Raises:
+        ValueError: The set is empty, or a record is damaged.
+    """
+    if records.examples == 0:
+        raise ValueError(f"{records.path} holds no examples.")
+    used = first_step * batch_size
+    paths = tf.constant([str(s.path) for s in records.shards])
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        shards = tf.random.experimental.stateless_shuffle(
+            paths, seed=tf.stack([tf.constant(seed, tf.int64), number])
+        )
+        return tf.data.TFRecordDataset(
+            shards, buffer_size=_READ_BUFFER_BYTES
+        ).shuffle(
+            min(shuffle_buffer_size, records.examples),
+            # Neighbouring seeds give unrelated orders.
+            seed=seed + number * 1_000_003,
+            reshuffle_each_iteration=False,
+        )
+
+    stream = (
+        tf.data.Dataset.range(used // records.examples, tf.int64.max)
+        .flat_map(epoch)
+        .skip(used % records.examples)
+        .enumerate(start=used)
+        .batch(batch_size, drop_remainder=True)
+    )
+    return _decoded(records, stream, process_slice, transform, tf.int64.max)
+
+
+def evaluation_batches(
+    records: RecordSet,
+    *,
+    batch_size: int,
+    process_slice: tuple[int, int],
+    transform: Transform | None = None,
+) -> Iterator[Batch]:
+    """Yield every example exactly once, in the order of the set.
+
+    The last batch is filled up with copies whose `is_real_example` is 0 and
+    whose `masked_lm_weights` are 0.
+
+    Args: as `training_batches`.
+
+    Yields:
+        Decoded features, with `example_index` int64 `[b]` and
+        `is_real_example` float32 `[b]`.
+
+    Raises:
+        ValueError: The set is empty, or a record is damaged.
+    """
+    if records.examples == 0:
+        raise ValueError(f"{records.path} holds no examples.")
+    stream = (
+        tf.data.TFRecordDataset(
+            [str(s.path) for s in records.shards],
+            buffer_size=_READ_BUFFER_BYTES,
+        )
+        .enumerate()
+        .batch(batch_size)
+        .map(lambda p, s: _filled_up(p, s, batch_size, records.examples))
+    )
+    return _decoded(
+        records, stream, process_slice, transform, records.examples
+    )
+
+
+def _filled_up(
+    positions: tf.Tensor, serialized: tf.Tensor, size: int, examples: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    missing = size - tf.shape(serialized)[0]
+    copies = tf.repeat(serialized[:1], missing)
+    # Positions past the end mark the copies.
+    past = tf.fill([missing], tf.constant(examples, tf.int64))
+    return tf.concat([positions, past], 0), tf.concat([serialized, copies], 0)
+
+
+def _decoded(
+    records: RecordSet,
+    stream: tf.data.Dataset,
+    process_slice: tuple[int, int],
+    transform: Transform | None,
+    end: int,
+) -> Iterator[Batch]:
+    start, size = process_slice
+
+    def decode(positions: tf.Tensor, serialized: tf.Tensor) -> Batch:
+        mine = tf.ensure_shape(serialized[start : start + size], [size])
+        positions = tf.ensure_shape(positions[start : start + size], [size])
+        batch = records.schema.decode(mine)
+        if transform is not None:
+            batch = transform(batch, positions)
+        real = tf.cast(positions < end, tf.float32)
+        if "masked_lm_weights" in batch:
+            batch["masked_lm_weights"] *= real[:, None]
+        return batch | {
+            "example_index": tf.range(start, start + size, dtype=tf.int64),
+            "is_real_example": real,
+        }
+
+    decoded = stream.map(
+        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
+    return _guarded(records, decoded)
+
+
+def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:
+    try:
+        yield from dataset
+    except tf.errors.OpError as error:
+        found = records.damage()
+        raise ValueError(
+            found or f"{records.path}: {error.message.splitlines()[0]}"
+        ) from None

@@ -1,0 +1,98 @@
+"""Records that BERT's and the source system's own scripts wrote.
+
+They carry no manifest, so their schema is read off the first example.
+"""
+
+import pathlib
+
+import tensorflow as tf
+
+from tfdistill.records.schema import Feature, Schema
+
+# Ids fit in 31 bits; what the vocabulary's size is, these records don't say.
+_ANY_ID = 1 << 31
+
+
+def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
+    """Infer the schema of a shard in the published layout.
+
+    Returns:
+        The schema, and the spec of the teacher knowledge in it, if any:
+        `top_k(k=…)` where truncated, `top_k(k=all)` where whole.
+
+    Raises:
+        ValueError: The file is damaged, or its examples are not masked-LM
+            examples under BERT's names.
+    """
+    lengths = _first_example(path)
+    needed = ("input_ids", "input_mask", "segment_ids")
+    missing = [name for name in needed if name not in lengths]
+    if missing:
+        raise ValueError(
+            f"{path}: no feature {missing[0]!r} in its first example. "
+            f"Found: {', '.join(sorted(lengths)) or 'none'}."
+        )
+    length = lengths["input_ids"]
+    slots = lengths.get("masked_lm_positions", 0)
+    features = [
+        Feature(
+            name="input_ids", length=length, limit=_ANY_ID, mask="input_mask"
+        ),
+        Feature(
+            name="segment_ids",
+            length=length,
+            limit=2,
+            is_step=True,
+            within="input_ids",
+        ),
+    ]
+    if slots:
+        features += [
+            Feature(
+                name="masked_lm_positions",
+                length=slots,
+                limit=length,
+                mask="masked_lm_weights",
+                mask_is_float=True,
+            ),
+            Feature(name="masked_lm_ids", length=slots, limit=_ANY_ID),
+        ]
+    if "next_sentence_labels" in lengths:
+        features.append(
+            Feature(name="next_sentence_labels", length=0, limit=2)
+        )
+    knowledge = None
+    if "top_k_indices" in lengths:
+        size = lengths["top_k_indices"]
+        knowledge = f"top_k(k={size // max(slots, 1)})"
+        features += [
+            Feature(name="truncated_masked_lm_probs", length=size),
+            Feature(name="top_k_indices", length=size, limit=_ANY_ID),
+        ]
+    elif "masked_lm_probs" in lengths:
+        knowledge = "top_k(k=all)"
+        features.append(
+            Feature(name="masked_lm_probs", length=lengths["masked_lm_probs"])
+        )
+    return Schema(tuple(features), "plain"), knowledge
+
+
+def _first_example(path: pathlib.Path) -> dict[str, int]:
+    try:
+        serialized = next(
+            iter(tf.data.TFRecordDataset(str(path)).take(1))
+        ).numpy()
+        example = tf.train.Example.FromString(serialized)
+    except StopIteration:
+        raise ValueError(f"{path} holds no records.") from None
+    except tf.errors.OpError:
+        raise ValueError(
+            f"{path} is no TFRecord file, or is cut or damaged at its start."
+        ) from None
+    except Exception:  # protobuf has its own exception per implementation
+        raise ValueError(f"{path}: records are no tf.train.Example.") from None
+    return {
+        name: len(getattr(f, f.WhichOneof("kind")).value)
+        for name, f in example.features.feature.items()
+        if f.WhichOneof("kind")
+    }

@@ -1,0 +1,173 @@
+"""Writing record sets: whole shards or none, and the manifest last."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfdistill.files import (
+    read_json,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
+from tfdistill.records.record_set import (
+    FORMAT,
+    IDENTITY,
+    MANIFEST,
+    VERSION,
+    VOCABULARY,
+    RecordSet,
+    count_examples,
+    digest,
+    open_with_manifest,
+)
+from tfdistill.records.schema import Schema
+
+
+class RecordSetWriter:
+    """Writes a record set shard by shard, and can go on after a kill.
+
+    Shards appear under their names only when they are whole. Several
+    processes may write different shards of one set; whichever sees all
+    shards in place may finish it.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        schema: Schema,
+        identity: Mapping[str, Any],
+        shard_names: list[str],
+        vocabulary: bytes | None,
+    ) -> None:
+        """Begin, or take up, a set.
+
+        Args:
+            folder: Where it goes; made if it does not exist.
+            schema: What the examples hold.
+            identity: What makes them, as JSON values. A finished or
+                unfinished set in the folder must have the same.
+            shard_names: All shards of the set.
+            vocabulary: Bytes of the vocabulary file kept beside them.
+
+        Raises:
+            ValueError: The folder holds something else.
+        """
+        self._folder = pathlib.Path(folder)
+        self._schema = schema
+        self._shard_names = shard_names
+        self._identity = dict(identity)
+        wanted = digest(
+            {
+                "identity": self._identity,
+                "schema": schema.to_json(),
+                "shards": shard_names,
+            }
+        )
+        self.finished: RecordSet | None = None
+        if (self._folder / MANIFEST).exists():
+            manifest = read_json(self._folder / MANIFEST)
+            if manifest.get("wanted") != wanted:
+                raise ValueError(
+                    f"{folder} holds other records (made from other input "
+                    "or settings). Remove it or choose another folder."
+                )
+            self.finished = open_with_manifest(self._folder)
+            return
+        self._wanted = wanted
+        mark = self._folder / IDENTITY
+        if mark.exists():
+            if read_json(mark).get("wanted") != wanted:
+                raise ValueError(
+                    f"{folder} holds unfinished records made from other "
+                    "input or settings. Remove it or choose another folder."
+                )
+        elif self._folder.is_dir() and any(self._folder.iterdir()):
+            raise ValueError(
+                f"{folder} is not empty and holds no records of this "
+                "program. Choose another folder."
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(mark, {"wanted": wanted})
+        if vocabulary is not None:
+            with write_atomically(self._folder / VOCABULARY) as temporary:
+                temporary.write_bytes(vocabulary)
+
+    def missing(self) -> list[str]:
+        """Returns the shards that are not there or are damaged."""
+        missing = []
+        for name in self._shard_names:
+            path = self._folder / name
+            try:
+                whole = path.exists() and count_examples(path) >= 0
+            except ValueError:
+                whole = False
+            if not whole:
+                missing.append(name)
+        return missing
+
+    def shard(self, name: str) -> "ShardWriter":
+        """Returns a context manager that writes one shard."""
+        return ShardWriter(self._folder / name, self._schema)
+
+    def finish(self) -> RecordSet:
+        """Write the manifest and open the set.
+
+        Raises:
+            ValueError: A shard is missing or damaged.
+        """
+        shards = []
+        for name in self._shard_names:
+            path = self._folder / name
+            if not path.exists():
+                raise ValueError(f"{path} was not written.")
+            shards.append(
+                {
+                    "name": name,
+                    "examples": count_examples(path),
+                    "bytes": path.stat().st_size,
+                    "sha256": sha256_of(path),
+                }
+            )
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "schema": self._schema.to_json(),
+            "identity": self._identity,
+            "wanted": self._wanted,
+            "shards": shards,
+        }
+        manifest["digest"] = digest(manifest)
+        write_json(self._folder / MANIFEST, manifest)
+        (self._folder / IDENTITY).unlink(missing_ok=True)
+        return open_with_manifest(self._folder)
+
+
+class ShardWriter:
+    """Writes the examples of one shard; the file appears when it is whole."""
+
+    def __init__(self, path: pathlib.Path, schema: Schema) -> None:
+        """Prepare to write `path`."""
+        self._schema = schema
+        self._atomic = write_atomically(path)
+        self.examples = 0
+
+    def __enter__(self) -> "ShardWriter":
+        self._writer = tf.io.TFRecordWriter(str(self._atomic.__enter__()))
+        return self
+
+    def add(self, example: Mapping[str, Any]) -> None:
+        """Encode and write one example."""
+        self.add_serialized(self._schema.encode(example))
+
+    def add_serialized(self, example: bytes) -> None:
+        """Write one example that is encoded already."""
+        self._writer.write(example)
+        self.examples += 1
+
+    def __exit__(self, *error: Any) -> None:
+        self._writer.close()
+        self._atomic.__exit__(*error)

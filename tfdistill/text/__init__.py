@@ -1,0 +1,1 @@
+"""Text: from a Wikipedia dump to documents of one sentence a line."""

@@ -1,0 +1,90 @@
+"""Masking for the masked-LM task.
+
+Reference: Devlin et al., 2019, section 3.1 and appendix A.1; the order of
+the random draws is that of the published code, so that equal generators give
+equal masks.
+"""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+MASKED_PROB = 0.8
+# Of the rest, this share keeps the token and the others get a random one.
+KEPT_PROB = 0.5
+
+
+def num_predictions(
+    length: int, masked_lm_prob: float, max_predictions_per_seq: int
+) -> int:
+    """Returns how many of `length` tokens (special ones too) to mask.
+
+    At least one; halves round to even, as in the published code.
+    """
+    wanted = max(1, round(length * masked_lm_prob))
+    return min(max_predictions_per_seq, wanted)
+
+
+def mask_tokens(
+    input_ids: Sequence[int],
+    *,
+    num_to_predict: int,
+    special_ids: frozenset[int],
+    mask_id: int,
+    vocabulary_size: int,
+    rng: random.Random,
+    continues_word: np.ndarray | None = None,
+) -> tuple[list[int], list[int], list[int]]:
+    """Choose tokens to predict and replace most of them.
+
+    Of the chosen tokens 80 % become [MASK], 10 % stay, and 10 % become a
+    piece drawn from the whole vocabulary, special pieces included.
+
+    Args:
+        input_ids: Token ids, special ones included.
+        num_to_predict: Tokens to choose, at most.
+        special_ids: Ids that are never chosen ([CLS], [SEP]).
+        mask_id: Id of [MASK].
+        vocabulary_size: V.
+        rng: Source of the draws.
+        continues_word: bool `[V]`; where given, whole words are chosen, and
+            words too long for what is left are passed over.
+
+    Returns:
+        The new ids, the positions in ascending order, and the original ids
+        at these positions.
+    """
+    candidates = _candidates(input_ids, special_ids, continues_word)
+    rng.shuffle(candidates)
+    ids = list(input_ids)
+    chosen: list[int] = []
+    for word in candidates:
+        if len(chosen) >= num_to_predict:
+            break
+        if len(chosen) + len(word) > num_to_predict:
+            continue
+        for position in word:
+            if rng.random() < MASKED_PROB:
+                ids[position] = mask_id
+            elif rng.random() >= KEPT_PROB:
+                ids[position] = rng.randint(0, vocabulary_size - 1)
+            chosen.append(position)
+    chosen.sort()
+    return ids, chosen, [input_ids[position] for position in chosen]
+
+
+def _candidates(
+    input_ids: Sequence[int],
+    special_ids: frozenset[int],
+    continues_word: np.ndarray | None,
+) -> list[list[int]]:
+    candidates: list[list[int]] = []
+    for position, token in enumerate(input_ids):
+        if token in special_ids:
+            continue
+        if continues_word is not None and candidates and continues_word[token]:
+            candidates[-1].append(position)
+        else:
+            candidates.append([position])
+    return candidates

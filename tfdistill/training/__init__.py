@@ -1,0 +1,22 @@
+"""One training loop, its optimizers, evaluation and run directory."""
+
+from tfdistill.training.evaluation import evaluate
+from tfdistill.training.loop import Cadence, train
+from tfdistill.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Schedule,
+    make_optimizer,
+)
+from tfdistill.training.run_directory import RunDirectory
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Cadence",
+    "RunDirectory",
+    "Schedule",
+    "evaluate",
+    "make_optimizer",
+    "train",
+]

@@ -1,0 +1,267 @@
+"""The training loop.
+
+    restore the newest checkpoint
+    for step, batch in batches(first step):
+        results = train_step(batch, step)
+        now and then: record means, evaluate, save, stop early
+
+It is handed a step and knows nothing of models, tasks or objectives.
+"""
+
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from tfdistill.progress import Progress
+from tfdistill.training.run_directory import (
+    RunDirectory,
+    State,
+    load_state,
+    save_state,
+)
+
+Batch = dict[str, tf.Tensor]
+TrainStep = Callable[[Batch], dict[str, tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """How long a run is and how often it does what.
+
+    Attributes:
+        num_train_steps: Steps in all.
+        log_every_steps: Steps between records of the training metrics.
+        eval_every_steps: Steps between evaluations.
+        save_checkpoints_steps: Steps between checkpoints.
+        early_stop_metric: Evaluation metric to watch; empty for none.
+        higher_is_better: Whether that metric should rise.
+        early_stop_patience: Evaluations without improvement before it
+            stops.
+    """
+
+    num_train_steps: int
+    log_every_steps: int
+    eval_every_steps: int
+    save_checkpoints_steps: int
+    early_stop_metric: str = ""
+    higher_is_better: bool = True
+    early_stop_patience: int = 3
+
+
+@dataclasses.dataclass
+class _Progressed:
+    """What a checkpoint notes beside the variables."""
+
+    best: float | None = None
+    best_step: int = 0
+    without_improvement: int = 0
+
+
+def train(
+    train_step: TrainStep,
+    *,
+    batches: Callable[[int], Iterator[Batch]],
+    state: State,
+    run: RunDirectory,
+    cadence: Cadence,
+    evaluate: Callable[[], dict[str, float]] | None,
+    is_chief: bool,
+) -> dict[str, Any]:
+    """Train to the end, or until the watched metric stops improving.
+
+    A run that was interrupted goes on from its newest checkpoint exactly as
+    if it had not been. SIGTERM and SIGINT save a checkpoint first.
+
+    Args:
+        train_step: Takes a batch with `step`; returns sums and means that
+            are the same on all replicas, by name: `loss`, `examples`,
+            `tokens`, …
+        batches: From a first step to the batches from there on.
+        state: Variables that a checkpoint holds, by name. They are changed
+            in place; at the end they hold the last or, with early stop, the
+            best values.
+        run: Where everything goes.
+        cadence: When what happens.
+        evaluate: Returns metrics on held-out data.
+        is_chief: Whether this process writes files and shows progress.
+
+    Returns:
+        `steps` done, `seconds` of this call, `examples_per_second` and the
+        newest training metrics.
+
+    Raises:
+        FloatingPointError: The loss is not finite; the message names the
+            step.
+    """
+    step, notes = 0, _Progressed()
+    newest = run.latest_checkpoint()
+    if newest is not None:
+        stored = load_state(newest, state)
+        step = stored.pop("step")
+        notes = _Progressed(**stored)
+        logging.info("Going on from step %d (%s).", step, newest)
+    if is_chief:
+        run.rewind(step)
+    best_path = run.checkpoints / "best.safetensors"
+    window = _Window()
+    latest: dict[str, float] = {}
+    started, first_step = time.monotonic(), step
+    examples = 0.0
+    stream = batches(step)
+    with (
+        _StopSignals() as stop,
+        Progress(
+            "training",
+            cadence.num_train_steps,
+            unit=" steps",
+            initial=step,
+            shown=is_chief,
+        ) as progress,
+    ):
+        while step < cadence.num_train_steps and not _is_over(notes, cadence):
+            batch = next(stream)
+            batch["step"] = tf.fill(
+                [batch["example_index"].shape[0]],
+                tf.constant(step, tf.int64),
+            )
+            window.add(train_step(batch), step)
+            step += 1
+            is_last = step == cadence.num_train_steps or stop.asked
+            if step % cadence.log_every_steps == 0 or is_last:
+                latest = window.means()
+                examples += latest.pop("examples")
+                if is_chief:
+                    run.record("train", step, latest)
+            progress.advance(1, _note(latest))
+            if evaluate is not None and (
+                step % cadence.eval_every_steps == 0
+                or step == cadence.num_train_steps
+            ):
+                metrics = evaluate()
+                if is_chief:
+                    run.record("eval", step, metrics)
+                    logging.info("step %d: %s", step, _format(metrics))
+                if _improves(notes, metrics, step, cadence) and is_chief:
+                    save_state(best_path, state, {"step": step})
+            if step % cadence.save_checkpoints_steps == 0 or is_last:
+                window.check()
+                if is_chief:
+                    run.save_checkpoint(state, step, vars(notes))
+            if stop.asked and step < cadence.num_train_steps:
+                raise KeyboardInterrupt(f"stopped at step {step}, saved")
+    if cadence.early_stop_metric and notes.best is not None:
+        load_state(best_path, state)
+        logging.info("The best step was %d.", notes.best_step)
+    seconds = time.monotonic() - started
+    return {
+        "steps": step,
+        "seconds": round(seconds, 3),
+        "examples_per_second": round(examples / max(seconds, 1e-9), 3)
+        if step > first_step
+        else None,
+        **latest,
+    }
+
+
+def _is_over(notes: _Progressed, cadence: Cadence) -> bool:
+    return bool(cadence.early_stop_metric) and (
+        notes.without_improvement >= cadence.early_stop_patience
+    )
+
+
+def _improves(
+    notes: _Progressed,
+    metrics: Mapping[str, float],
+    step: int,
+    cadence: Cadence,
+) -> bool:
+    if not cadence.early_stop_metric:
+        return False
+    value = metrics[cadence.early_stop_metric]
+    better = notes.best is None or (
+        value > notes.best
+        if cadence.higher_is_better
+        else value < notes.best
+    )
+    if better:
+        notes.best, notes.best_step = value, step
+    notes.without_improvement = 0 if better else notes.without_improvement + 1
+    return better
+
+
+class _Window:
+    """Means since the last record, and the first loss that was no number.
+
+    Values stay tensors until they are asked for, so that steps need not
+    wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tf.Tensor] = {}
+        self._steps = 0
+        self._started = time.monotonic()
+        self._losses: list[tuple[int, tf.Tensor]] = []
+
+    def add(self, results: Mapping[str, tf.Tensor], step: int) -> None:
+        for name, value in results.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._steps += 1
+        self._losses.append((step, results["loss"]))
+
+    def check(self) -> None:
+        """Raise if a loss since the last check was not finite."""
+        for step, loss in self._losses:
+            if not math.isfinite(float(loss)):
+                raise FloatingPointError(
+                    f"The loss of step {step} is {float(loss)}: training "
+                    "stopped. Try a smaller learning rate."
+                )
+        self._losses = []
+
+    def means(self) -> dict[str, float]:
+        """Returns means and rates, and begins the next window."""
+        self.check()
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        sums = {name: float(value) for name, value in self._sums.items()}
+        examples, tokens = sums.pop("examples"), sums.pop("tokens")
+        means = {name: value / self._steps for name, value in sums.items()}
+        means["examples"] = examples
+        means["examples_per_second"] = examples / seconds
+        means["tokens_per_second"] = tokens / seconds
+        self.__init__()  # type: ignore[misc]
+        return means
+
+
+class _StopSignals:
+    """Turns SIGTERM and SIGINT into a wish to stop after this step."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+
+    def __enter__(self) -> "_StopSignals":
+        self._previous = {
+            number: signal.signal(number, self._ask)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def _note(metrics: Mapping[str, float]) -> str:
+    return f"loss {metrics['loss']:.3f}" if metrics else ""
+
+
+def _format(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -1,0 +1,188 @@
+"""A run's folder: configuration, checkpoints, summaries and metrics.
+
+    config.json run.flags checkpoints/ summaries/{train,eval}/
+    metrics.jsonl result.json
+
+The model's own files are put beside them when the run ends.
+"""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdistill.files import read_json, write_atomically, write_json
+from tfdistill.tensors import load_tensors, save_tensors
+
+State = Mapping[str, keras.Variable]
+
+
+class RunDirectory:
+    """Opens a run's folder, new or to go on with."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        config: Mapping[str, Any],
+        flag_lines: list[str],
+        keep_checkpoint_max: int,
+    ) -> None:
+        """Make the folder, or check that it holds this very run.
+
+        Args:
+            path: The folder.
+            config: Everything that the run's result depends on, as JSON
+                values.
+            flag_lines: The flagfile that repeats the run.
+            keep_checkpoint_max: Checkpoints kept.
+
+        Raises:
+            ValueError: The folder holds another run or something else.
+        """
+        self.path = pathlib.Path(path)
+        self._keep = keep_checkpoint_max
+        config = json.loads(json.dumps(config))
+        stored = self.path / "config.json"
+        if stored.exists():
+            _refuse_other(read_json(stored), config, self.path)
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise ValueError(f"{path} is not empty and holds no run.")
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with write_atomically(self.path / "run.flags") as temporary:
+                temporary.write_text("\n".join(flag_lines) + "\n")
+            write_json(stored, config)
+        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints.mkdir(exist_ok=True)
+        self._config = config
+        self._writers: dict[str, Any] = {}
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What the finished run returned; None while it is not finished."""
+        path = self.path / "result.json"
+        return read_json(path) if path.exists() else None
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Store the result, which marks the run as finished."""
+        write_json(self.path / "result.json", result)
+
+    def latest_checkpoint(self) -> pathlib.Path | None:
+        """Returns the newest checkpoint, or None."""
+        found = sorted(self.checkpoints.glob("step-*.safetensors"))
+        return found[-1] if found else None
+
+    def save_checkpoint(
+        self, state: State, step: int, notes: Mapping[str, Any]
+    ) -> None:
+        """Write a checkpoint and remove the oldest ones."""
+        path = self.checkpoints / f"step-{step:09d}.safetensors"
+        save_state(path, state, {"step": step, **notes})
+        found = sorted(self.checkpoints.glob("step-*.safetensors"))
+        for old in found[: -self._keep]:
+            old.unlink()
+
+    def record(
+        self, kind: str, step: int, metrics: Mapping[str, float]
+    ) -> None:
+        """Add a line to metrics.jsonl and scalars to TensorBoard.
+
+        Args:
+            kind: `train` or `eval`.
+            step: Steps done.
+            metrics: Scalars by name.
+        """
+        line = json.dumps({"step": step, "kind": kind, **metrics})
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(line + "\n")
+        with self._writer(kind).as_default(step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
+        self._writer(kind).flush()
+
+    def rewind(self, step: int) -> None:
+        """Drop metrics of steps after `step`, which will be run again."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                break  # a line cut by a kill is the last one
+        with write_atomically(path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in kept))
+
+    def _writer(self, kind: str) -> Any:
+        if kind not in self._writers:
+            folder = self.path / "summaries" / kind
+            writer = tf.summary.create_file_writer(str(folder))
+            if kind == "train":
+                with writer.as_default(0):
+                    text = json.dumps(self._config, indent=1)
+                    tf.summary.text("config", f"```\n{text}\n```")
+            self._writers[kind] = writer
+        return self._writers[kind]
+
+    def close(self) -> None:
+        """Close the summary writers."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def remove_checkpoints(self) -> None:
+        """Remove checkpoints, which a finished run does not need."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def save_state(
+    path: pathlib.Path, state: State, notes: Mapping[str, Any]
+) -> None:
+    """Write variables and notes to one file."""
+    save_tensors(
+        path,
+        {name: np.asarray(variable) for name, variable in state.items()},
+        {"notes": json.dumps(notes)},
+    )
+
+
+def load_state(path: pathlib.Path, state: State) -> dict[str, Any]:
+    """Read variables back from a file; returns its notes.
+
+    Raises:
+        ValueError: The file is damaged, or a variable is missing, new or
+            of another shape; the message names it.
+    """
+    tensors, metadata = load_tensors(path)
+    for name, variable in state.items():
+        if name not in tensors:
+            raise ValueError(f"{path} lacks {name}.")
+        if tensors[name].shape != tuple(variable.shape):
+            raise ValueError(
+                f"{path}: {name} has shape {tensors[name].shape}, expected "
+                f"{tuple(variable.shape)}."
+            )
+    extra = set(tensors) - set(state)
+    if extra:
+        raise ValueError(f"{path} holds {min(extra)}, which is not known.")
+    for name, variable in state.items():
+        variable.assign(tensors[name])
+    return json.loads(metadata["notes"])
+
+
+def _refuse_other(
+    stored: dict[str, Any], config: Mapping[str, Any], path: pathlib.Path
+) -> None:
+    for name in sorted({*stored, *config}):
+        if stored.get(name) != config.get(name):
+            raise ValueError(
+                f"{path} holds a run with {name}={stored.get(name)}, not "
+                f"{config.get(name)}. Choose another --run_dir, or remove it."
+            )
