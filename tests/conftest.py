@@ -1,5 +1,10 @@
-"""Settings for all tests."""
+"""Settings for all tests: two logical devices, to mirror models on."""
 
-import os
+import tensorflow as tf
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import tfdistill  # noqa: F401, settles TensorFlow's log level
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)

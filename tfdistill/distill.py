@@ -11,6 +11,7 @@ is empty they ask the live --teacher about --records.
 from typing import Any
 
 from tfdistill import experiment
+from tfdistill.agreement import tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -24,6 +25,7 @@ from tfdistill.distillation import (
     make_objectives,
     recorded_teacher,
 )
+from tfdistill.models.formats import load_model
 from tfdistill.models.specs import build_student, needs_teacher
 from tfdistill.records import open_record_set
 from tfdistill.replicas import make_replicas
@@ -56,10 +58,8 @@ def distill(
     teacher = None
     with replicas.scope():
         if is_live or needs_teacher(artefacts.student):
-            teacher = experiment.load_model(
-                artefacts.teacher, needs=("masked_lm",)
-            )
-        tokenizer = experiment.tokenizer_of(
+            teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+        tokenizer = tokenizer_of(
             records, teacher, artefacts.vocab_file, corpus.do_lower_case
         )
         start = build_student(

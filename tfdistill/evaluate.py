@@ -1,12 +1,13 @@
 """Evaluates a model on held-out records.
 
-    python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
+python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
 """
 
 import time
 from typing import Any
 
 from tfdistill import experiment
+from tfdistill.agreement import check_vocabulary, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -14,8 +15,11 @@ from tfdistill.config.options import (
     General,
     Knowledge,
 )
+from tfdistill.models.formats import load_model
+from tfdistill.models.weights import count_parameters
 from tfdistill.records import open_record_set
 from tfdistill.replicas import make_replicas
+from tfdistill.scoring import score
 
 
 def evaluate(
@@ -29,17 +33,15 @@ def evaluate(
     records = open_record_set(artefacts.eval_records)
     replicas = make_replicas(general.replicas, general.num_devices)
     with replicas.scope():
-        model = experiment.load_model(artefacts.run_dir, needs=("masked_lm",))
-        tokenizer = experiment.tokenizer_of(
+        model = load_model(artefacts.run_dir, needs=("masked_lm",))
+        tokenizer = tokenizer_of(
             records, model, artefacts.vocab_file, corpus.do_lower_case
         )
         teacher = None
         if artefacts.teacher:
-            teacher = experiment.load_model(
-                artefacts.teacher, needs=("masked_lm",)
-            )
-            experiment.check_vocabulary(teacher, tokenizer, records.path)
-    run = experiment.score(
+            teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+            check_vocabulary(teacher, tokenizer, records.path)
+    run = score(
         model.model,
         model.parts,
         teacher.model if teacher else None,
@@ -57,7 +59,7 @@ def evaluate(
         **metrics,
         "examples": records.examples,
         "seconds": round(seconds, 3),
-        "parameters": experiment.count_parameters(model.model, model.parts),
+        "parameters": count_parameters(model.model, model.parts),
         "eval_records": artefacts.eval_records,
         "run_dir": artefacts.run_dir,
         "replicas": replicas.name,

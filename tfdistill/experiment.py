@@ -5,11 +5,8 @@ plain values.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from tfdistill.config.command import flags_of
@@ -19,33 +16,28 @@ from tfdistill.config.options import (
     Knowledge,
     Training,
 )
-from tfdistill.distillation import (
-    Objective,
-    Teacher,
-    TrainStep,
-    live_teacher,
-    recorded_teacher,
-)
-from tfdistill.files import write_atomically
-from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.distillation import Objective, Teacher, TrainStep
 from tfdistill.models.formats.preset import save_preset
 from tfdistill.models.formats.run_directory import save_model
 from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.models.weights import variable_names
+from tfdistill.models.weights import (
+    count_parameters,
+    part_of,
+    variable_names,
+)
 from tfdistill.records import (
     RecordSet,
-    evaluation_batches,
     open_record_set,
     training_batches,
 )
 from tfdistill.replicas import Replicas
+from tfdistill.scoring import score
 from tfdistill.tasks import TASKS, Task
-from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
+from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.training import (
     Cadence,
     RunDirectory,
     Schedule,
-    evaluate,
     make_optimizer,
     train,
 )
@@ -68,118 +60,6 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
     return TASKS[name]
-
-
-def tokenizer_of(
-    records: RecordSet, model: LoadedModel | None, vocab_file: str, casing: bool
-) -> Tokenizer:
-    """Find the vocabulary of records: their own, a model's, or a file.
-
-    All that are known must agree.
-
-    Raises:
-        ValueError: They differ, or there is none.
-    """
-    if records.vocabulary_file is not None:
-        tokenizer = Tokenizer(
-            read_vocabulary(records.vocabulary_file),
-            do_lower_case=records.identity["do_lower_case"],
-            source=str(records.vocabulary_file),
-        )
-    elif model is not None:
-        tokenizer = Tokenizer(
-            model.vocabulary, do_lower_case=model.do_lower_case
-        )
-    elif vocab_file:
-        tokenizer = Tokenizer(
-            read_vocabulary(vocab_file), do_lower_case=casing, source=vocab_file
-        )
-    else:
-        raise ValueError(
-            f"{records.path} does not say which vocabulary it was made "
-            "with; --vocab_file is needed."
-        )
-    records.check_tokenizer(tokenizer.fingerprint, "its own vocab.txt")
-    if vocab_file:
-        given = Tokenizer(
-            read_vocabulary(vocab_file),
-            do_lower_case=tokenizer.do_lower_case,
-            source=vocab_file,
-        )
-        records.check_tokenizer(given.fingerprint, vocab_file)
-    if model is not None:
-        check_vocabulary(model, tokenizer, records.path)
-    return tokenizer
-
-
-def check_vocabulary(
-    model: LoadedModel, tokenizer: Tokenizer, whose: str
-) -> None:
-    """Refuse a model whose vocabulary differs from that of records.
-
-    Raises:
-        ValueError: It differs.
-    """
-    theirs = Tokenizer(model.vocabulary, do_lower_case=model.do_lower_case)
-    if theirs.fingerprint != tokenizer.fingerprint:
-        raise ValueError(
-            f"The model has another vocabulary or casing "
-            f"({theirs.fingerprint[:12]}…, {len(model.vocabulary)} pieces) "
-            f"than {whose} ({tokenizer.fingerprint[:12]}…, "
-            f"{len(tokenizer.vocabulary)} pieces)."
-        )
-
-
-def score(
-    model: MaskedLM,
-    parts: frozenset[str],
-    teacher: MaskedLM | None,
-    records: RecordSet,
-    tokenizer: Tokenizer,
-    task: Task,
-    replicas: Replicas,
-    *,
-    batch_size: int,
-    seed: int,
-    max_batches: int = 0,
-) -> Callable[[], dict[str, float]]:
-    """Returns a function that evaluates a model on held-out records.
-
-    The step is compiled once, so the function may be called while the model
-    is trained.
-    """
-    reads = frozenset({"logits"})
-    if "next_sentence" in parts:
-        reads |= {"next_sentence_logits"}
-    num_batches = math.ceil(records.examples / batch_size)
-    if max_batches:
-        num_batches = min(num_batches, max_batches)
-
-    def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        theirs = None
-        if teacher is not None:
-            theirs = teacher(batch, reads=frozenset({"logits"}), noise=None)
-        ours = model(batch, reads=reads, noise=None)
-        return replicas.sum(task.sums(ours, batch, theirs))
-
-    compiled = replicas.compile(step)
-
-    def run() -> dict[str, float]:
-        batches = evaluation_batches(
-            records,
-            batch_size=batch_size,
-            process_slice=replicas.process_slice(batch_size),
-            transform=task.transform(records, tokenizer, seed),
-        )
-        return evaluate(
-            compiled,
-            batches,
-            task.finish,
-            num_batches=num_batches,
-            shown=replicas.is_chief,
-        )
-
-    return run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,7 +104,7 @@ def run_training(
     variables = {
         name: variable
         for name, variable in names.items()
-        if _part_of(name) in trained
+        if part_of(name) in trained
     }
     run = RunDirectory(
         artefacts.run_dir,
@@ -293,10 +173,7 @@ def run_training(
             transform=transform,
         ),
         state={f"model/{n}": v for n, v in names.items()}
-        | {
-            f"optimizer/{i:04d}": v
-            for i, v in enumerate(optimizer.variables)
-        },
+        | {f"optimizer/{i:04d}": v for i, v in enumerate(optimizer.variables)},
         run=run,
         cadence=Cadence(
             num_train_steps=training.num_train_steps,
@@ -305,16 +182,12 @@ def run_training(
             or training.save_checkpoints_steps,
             save_checkpoints_steps=training.save_checkpoints_steps,
             early_stop_metric=training.early_stop_metric,
-            higher_is_better=task.metrics.get(
-                training.early_stop_metric, True
-            ),
+            higher_is_better=task.metrics.get(training.early_stop_metric, True),
             early_stop_patience=training.early_stop_patience,
         ),
         evaluate=evaluate_now,
         is_chief=replicas.is_chief,
     )
-    if evaluate_now is not None:
-        result |= {"eval": evaluate_now()}
     result |= {
         "run_dir": artefacts.run_dir,
         "parameters": count_parameters(assembly.student, parts),
@@ -328,25 +201,7 @@ def run_training(
     return result
 
 
-def count_parameters(model: MaskedLM, parts: frozenset[str]) -> int:
-    """Returns the number of weights in the given parts of a model."""
-    return sum(
-        math.prod(variable.shape)
-        for name, variable in variable_names(model).items()
-        if _part_of(name) in parts
-    )
-
-
-def _part_of(name: str) -> str:
-    first = name.split("/")[0]
-    if first in ("encoder", "pooler", "next_sentence"):
-        return first
-    return "masked_lm"
-
-
-def _check_targets(
-    assembly: Assembly, training: Training, task: Task
-) -> None:
+def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
     transformed = {"masked_lm_ids", "is_real_example"}
     known = {f.name for f in assembly.records.schema.features} | transformed
     for objective in assembly.objectives:
@@ -382,9 +237,7 @@ def _config(
     }
 
 
-def _save(
-    assembly: Assembly, parts: frozenset[str], run: RunDirectory
-) -> None:
+def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
     model, tokenizer = assembly.student, assembly.tokenizer
     save_model(
         model,
@@ -403,18 +256,3 @@ def _save(
         )
     except ValueError as error:
         logging.warning("No keras-nlp preset was written: %s", error)
-
-
-__all__ = [
-    "Assembly",
-    "check_vocabulary",
-    "count_parameters",
-    "find_task",
-    "live_teacher",
-    "load_model",
-    "recorded_teacher",
-    "run_training",
-    "score",
-    "tokenizer_of",
-    "write_atomically",
-]

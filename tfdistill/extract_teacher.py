@@ -1,6 +1,6 @@
 """Adds a teacher's knowledge to records.
 
-    python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
+python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
         --knowledge='top_k(k=10)' --knowledge_records=DIR
 """
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfdistill import experiment
+from tfdistill.agreement import tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -16,6 +17,7 @@ from tfdistill.config.options import (
     Knowledge,
 )
 from tfdistill.distillation.extraction import extract_shards, knowledge_schema
+from tfdistill.models.formats import load_model
 from tfdistill.records import RecordSetWriter, make_codec, open_record_set
 from tfdistill.replicas import OneDevice, process_rank
 
@@ -30,8 +32,8 @@ def extract_teacher(
     experiment.find_task(general.task)
     rank, world_size = process_rank()
     records = open_record_set(artefacts.records)
-    teacher = experiment.load_model(artefacts.teacher, needs=("masked_lm",))
-    tokenizer = experiment.tokenizer_of(
+    teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+    tokenizer = tokenizer_of(
         records, teacher, artefacts.vocab_file, corpus.do_lower_case
     )
     size = len(tokenizer.vocabulary)

@@ -1,12 +1,13 @@
 """Trains or adapts a masked LM on records, from labels alone.
 
-    python -m tfdistill.finetune --model=DIR --records=DIR --run_dir=DIR
+python -m tfdistill.finetune --model=DIR --records=DIR --run_dir=DIR
 """
 
 import dataclasses
 from typing import Any
 
 from tfdistill import experiment
+from tfdistill.agreement import tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -32,7 +33,7 @@ def finetune(
     task = experiment.find_task(general.task)
     records = open_record_set(artefacts.records)
     replicas = make_replicas(general.replicas, general.num_devices)
-    tokenizer = experiment.tokenizer_of(
+    tokenizer = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
     )
     # Labels are the only objectives here, whatever the flagfile gives.

@@ -7,8 +7,7 @@ gone through once.
 """
 
 import dataclasses
-import multiprocessing
-import os
+import functools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from tfdistill.config import run_command
 from tfdistill.config.options import Artefacts, Corpus, General, Masking
 from tfdistill.progress import Progress
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
+from tfdistill.records.writer import ShardWriter
 from tfdistill.text.documents import text_files
 from tfdistill.text.instances import (
     Instance,
@@ -27,6 +27,7 @@ from tfdistill.text.instances import (
     sentence_pairs,
 )
 from tfdistill.text.masking import mask_tokens, num_predictions
+from tfdistill.text.parallel import map_in_order, process_count
 from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
 from tfdistill.text.units import Plan, Unit, plan_units, read_unit
 
@@ -37,9 +38,12 @@ class _Job:
 
     unit: Unit
     seed: str
-    folder: str
-    shard_name: str
+    path: Path
     dupe_factor: int
+    vocab_file: str
+    do_lower_case: bool
+    schema: Schema
+    masking: Masking
 
 
 def make_records(
@@ -95,16 +99,17 @@ def make_records(
                 _Job(
                     unit,
                     f"{general.random_seed} {split} {i}",
-                    folders[split],
-                    name,
+                    Path(folders[split]) / name,
                     dupe_factor,
+                    artefacts.vocab_file,
+                    corpus.do_lower_case,
+                    schema,
+                    masking,
                 )
-                for i, (unit, name) in enumerate(
-                    zip(units, names, strict=True)
-                )
+                for i, (unit, name) in enumerate(zip(units, names, strict=True))
                 if name in missing
             ]
-    _run(jobs, tokenizer, schema, masking, artefacts, corpus, general)
+    _run(jobs, process_count(general.num_processes))
     summary: dict[str, Any] = {
         "documents": plan.documents["train"],
         "eval_documents": plan.documents["eval"],
@@ -159,34 +164,13 @@ def _schema(masking: Masking, vocabulary_size: int) -> Schema:
     )
 
 
-def _run(
-    jobs: list[_Job],
-    tokenizer: Tokenizer,
-    schema: Schema,
-    masking: Masking,
-    artefacts: Artefacts,
-    corpus: Corpus,
-    general: General,
-) -> None:
-    processes = min(general.num_processes or os.cpu_count() or 1, len(jobs))
+def _run(jobs: list[_Job], processes: int) -> None:
     total = sum(_size(job.unit) for job in jobs)
-    with Progress(
-        "making records", total, unit="B", scale=True
-    ) as progress:
-        if processes <= 1:
-            worker = _Worker(tokenizer, schema, masking)
-            for job in jobs:
-                progress.advance(worker.write(job))
-            return
-        # Forking a process that holds TensorFlow's threads can hang it.
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(
-            processes,
-            _start_worker,
-            (artefacts.vocab_file, corpus.do_lower_case, schema, masking),
-        ) as pool:
-            for done in pool.imap_unordered(_write, jobs):
-                progress.advance(done)
+    with Progress("making records", total, unit="B", scale=True) as progress:
+        for done in map_in_order(
+            _write, jobs, max(1, min(processes, len(jobs)))
+        ):
+            progress.advance(done)
 
 
 def _size(unit: Unit) -> int:
@@ -205,8 +189,6 @@ class _Worker:
 
     def write(self, job: _Job) -> int:
         """Write one shard; returns the bytes of text that went into it."""
-        from tfdistill.records.writer import ShardWriter
-
         rng = random.Random(job.seed)
         documents = self._tokenized(read_unit(job.unit))
         rng.shuffle(documents)
@@ -216,8 +198,7 @@ class _Worker:
             for instance in self._instances(documents, rng)
         ]
         rng.shuffle(examples)
-        path = Path(job.folder) / job.shard_name
-        with ShardWriter(path, self._schema) as out:
+        with ShardWriter(job.path, self._schema) as out:
             for example in examples:
                 out.add_serialized(example)
         return _size(job.unit)
@@ -290,18 +271,17 @@ class _Worker:
         return features
 
 
-_worker: _Worker
-
-
-def _start_worker(
+@functools.cache
+def _worker(
     vocab_file: str, do_lower_case: bool, schema: Schema, masking: Masking
-) -> None:
-    global _worker
-    _worker = _Worker(_tokenizer(vocab_file, do_lower_case), schema, masking)
+) -> _Worker:
+    return _Worker(_tokenizer(vocab_file, do_lower_case), schema, masking)
 
 
 def _write(job: _Job) -> int:
-    return _worker.write(job)
+    # The first job of a process makes its tokenizer.
+    worker = _worker(job.vocab_file, job.do_lower_case, job.schema, job.masking)
+    return worker.write(job)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 The same text and options give the same vocabulary, byte by byte.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -94,7 +95,8 @@ def _write(target: Path, pieces: list[str]) -> None:
         partial.write_bytes(data)
         os.replace(partial, target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise OSError(
             f"{target}: cannot write: {error.strerror or error}"
         ) from error

@@ -93,5 +93,5 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
+        elif kind is None:
             self._log()

@@ -3,7 +3,8 @@
 A file holds an 8-byte length, a JSON header with the place of every tensor,
 and their bytes. The format itself would not notice a changed byte, so the
 check sums of ours stand in the header's metadata under `crc32`, as JSON:
-one for each tensor, and one for the rest of the metadata.
+one for each tensor, its type and shape included, and one for the rest of the
+metadata.
 """
 
 import json
@@ -96,7 +97,8 @@ def load_tensors(
 
 
 def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(array.reshape(-1).view(np.uint8).data)
+    kind = zlib.crc32(f"{array.dtype}{array.shape}".encode())
+    return zlib.crc32(array.reshape(-1).view(np.uint8).data, kind)
 
 
 def _metadata_checksum(metadata: Mapping[str, str]) -> int:

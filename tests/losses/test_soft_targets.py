@@ -23,9 +23,7 @@ RENORMALISED = [1.3848363, 2.2222915]
 
 
 def test_left_out():
-    np.testing.assert_allclose(
-        soft_targets(STUDENT, KEPT, IDS), RAW, atol=2e-7
-    )
+    np.testing.assert_allclose(soft_targets(STUDENT, KEPT, IDS), RAW, atol=2e-7)
 
 
 def test_whole():

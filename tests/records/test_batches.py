@@ -112,9 +112,7 @@ def test_empty_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no examples"):
         order(empty, 1)
     with pytest.raises(ValueError, match="holds no examples"):
-        next(
-            evaluation_batches(empty, batch_size=1, process_slice=(0, 1))
-        )
+        next(evaluation_batches(empty, batch_size=1, process_slice=(0, 1)))
 
 
 def test_damage_that_shows_while_reading_names_the_file(records):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfdistill.records import Schema, make_codec, masked_lm_features, truncate
 from tfdistill.records.schema import Feature
+from tfdistill.records.top_k import split_top_k
 
 V, P = 50, 3
 RNG = np.random.default_rng(0)
@@ -28,7 +29,9 @@ def stored(spec, layout):
         *codec.features(P, V),
     )
     schema = Schema(features, layout)
-    answers = {k: v.numpy() for k, v in codec.encode(tf.constant(LOGITS)).items()}
+    answers = {
+        k: v.numpy() for k, v in codec.encode(tf.constant(LOGITS)).items()
+    }
     serialized = []
     for row, slots in enumerate(SLOTS):
         kept = P if layout == "plain" else slots
@@ -143,3 +146,16 @@ def test_packed_types_are_narrow():
     assert Feature(name="x", length=1, limit=256).stored.itemsize == 1
     assert Feature(name="x", length=1, limit=257).stored.itemsize == 2
     assert Feature(name="x", length=1, limit=65537).stored.itemsize == 4
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+@pytest.mark.parametrize("width", [640, 3000, 30522])
+def test_search_in_blocks_equals_a_full_search(k, width):
+    logits = np.random.default_rng(k).normal(size=(4, 2, width)) * 5
+    logits = tf.constant(logits, tf.float32)
+    kept, ids, tail = split_top_k(logits, k)
+    expected, expected_ids = tf.math.top_k(tf.nn.log_softmax(logits), k)
+    np.testing.assert_array_equal(ids, expected_ids)
+    np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-6)
+    rest = 1 - np.exp(kept.numpy().astype(np.float64)).sum(-1)
+    np.testing.assert_allclose(np.exp(tail), rest, rtol=1e-3, atol=1e-6)

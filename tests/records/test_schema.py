@@ -69,7 +69,10 @@ def test_largest_id_of_any_vocabulary(vocabulary_size):
 def test_plain_layout_has_the_published_features():
     example = tf.train.Example.FromString(schema("plain").encode(EXAMPLE))
     found = {
-        name: (f.WhichOneof("kind"), len(getattr(f, f.WhichOneof("kind")).value))
+        name: (
+            f.WhichOneof("kind"),
+            len(getattr(f, f.WhichOneof("kind")).value),
+        )
         for name, f in example.features.feature.items()
     }
     assert found == {

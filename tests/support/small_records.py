@@ -42,4 +42,3 @@ def write_set(folder, shard_sizes, identity=None):
                 shard.add(example(number))
                 number += 1
     return writer.finish()
-

@@ -73,7 +73,9 @@ def test_equals_the_published_code(tmp_path):
 @pytest.mark.parametrize("missing", SPECIAL)
 def test_missing_special_piece_is_named(missing):
     kept = [p for p in PIECES if p != missing]
-    with pytest.raises(ValueError, match=rf"v\.txt lacks the piece .{missing[1:-1]}"):
+    with pytest.raises(
+        ValueError, match=rf"v\.txt lacks the piece .{missing[1:-1]}"
+    ):
         Tokenizer(kept, do_lower_case=True, source="v.txt")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def option(
     default: Any,
-    help: str,  # noqa: A002, the name that absl and argparse use
+    help: str,
     *,
     minimum: float | None = None,
     maximum: float | None = None,

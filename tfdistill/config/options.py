@@ -169,15 +169,11 @@ class Training(Options):
     accumulation_steps: int = option(
         1, "Micro-batches that a step's batch is cut into.", minimum=1
     )
-    num_train_steps: int = option(
-        100_000, "Steps of the optimizer.", minimum=1
-    )
+    num_train_steps: int = option(100_000, "Steps of the optimizer.", minimum=1)
     num_warmup_steps: int = option(
         10_000, "Steps of linear warm-up.", minimum=0
     )
-    learning_rate: float = option(
-        5e-5, "Peak learning rate.", minimum=0.0
-    )
+    learning_rate: float = option(5e-5, "Peak learning rate.", minimum=0.0)
     optimizer: str = option(
         "bert_adam(weight_decay=0.01)",
         "bert_adam (as published: no bias correction), or adamw.",
@@ -200,9 +196,7 @@ class Training(Options):
     keep_checkpoint_max: int = option(
         5, "Checkpoints kept, the newest ones.", minimum=1
     )
-    log_every_steps: int = option(
-        50, "Steps between summaries.", minimum=1
-    )
+    log_every_steps: int = option(50, "Steps between summaries.", minimum=1)
     eval_every_steps: int = option(
         0,
         "Steps between evaluations on --eval_records; 0: with every "

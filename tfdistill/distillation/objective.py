@@ -197,8 +197,7 @@ def _objective(
 ) -> Objective:
     if reduction not in REDUCTIONS:
         raise ValueError(
-            f"Unknown reduction {reduction!r}. "
-            f"Known: {', '.join(REDUCTIONS)}."
+            f"Unknown reduction {reduction!r}. Known: {', '.join(REDUCTIONS)}."
         )
     if not isinstance(weight, int | float) or weight < 0:
         raise ValueError(f"{name}(weight={weight}) is no weight.")

@@ -123,15 +123,15 @@ class TrainStep:
         gradients: list[tf.Tensor] | None = None
         losses = [tf.constant(0.0)] * len(self._objectives)
         for micro_batch in _split(batch, self._accumulation_steps):
-            known = None if self._teacher is None else self._teacher(micro_batch)
+            known = (
+                None if self._teacher is None else self._teacher(micro_batch)
+            )
             with tf.GradientTape() as tape:
                 parts = self._losses(micro_batch, known, divisors)
                 total = tf.add_n(
                     [
                         o.weight * part
-                        for o, part in zip(
-                            self._objectives, parts, strict=True
-                        )
+                        for o, part in zip(self._objectives, parts, strict=True)
                     ]
                 )
             new = tape.gradient(
@@ -144,9 +144,7 @@ class TrainStep:
             if gradients is None:
                 gradients = new
             else:
-                gradients = [
-                    a + b for a, b in zip(gradients, new, strict=True)
-                ]
+                gradients = [a + b for a, b in zip(gradients, new, strict=True)]
             losses = [a + b for a, b in zip(losses, parts, strict=True)]
         assert gradients is not None
         return gradients, losses

@@ -3,10 +3,14 @@
 `LOSSES` maps the name of an objective to its function.
 """
 
+from collections.abc import Callable
+
+import tensorflow as tf
+
 from tfdistill.losses.labels import cross_entropy
 from tfdistill.losses.soft_targets import check_tail, soft_targets
 
-LOSSES = {
+LOSSES: dict[str, Callable[..., tf.Tensor]] = {
     "soft_targets": soft_targets,
     "labels": cross_entropy,
     "next_sentence": cross_entropy,

@@ -51,10 +51,10 @@ def soft_targets(
     Reference: Hinton et al., "Distilling the Knowledge in a Neural
         Network", 2015; Transformer_Distillation for `left_out`.
     """
-    check_tail(
-        tail, temperature=temperature, is_whole=teacher_ids is None
+    check_tail(tail, temperature=temperature, is_whole=teacher_ids is None)
+    student = tf.nn.log_softmax(
+        tf.cast(student_logits, tf.float32) / temperature
     )
-    student = tf.nn.log_softmax(tf.cast(student_logits, tf.float32) / temperature)
     teacher = tf.cast(teacher_log_probs, tf.float32)
     if teacher_ids is None:
         teacher = tf.nn.log_softmax(teacher / temperature)

@@ -13,7 +13,6 @@ from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel, load_model
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import (
-    PARTS,
     Weights,
     assign_weights,
     fingerprint,

@@ -9,6 +9,7 @@ is `[2, D]`.
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -61,6 +62,23 @@ def variable_names(model: MaskedLM) -> dict[str, keras.Variable]:
     biases contain `layer_norm` or `bias`, and no others do.
     """
     return dict(_walk(model, ""))
+
+
+def part_of(name: str) -> str:
+    """Returns the part that a variable of `variable_names` belongs to."""
+    first = name.split("/")[0]
+    if first in ("encoder", "pooler", "next_sentence"):
+        return first
+    return "masked_lm"
+
+
+def count_parameters(model: MaskedLM, parts: Collection[str]) -> int:
+    """Returns the number of weights in the given parts of a model."""
+    return sum(
+        math.prod(variable.shape)
+        for name, variable in variable_names(model).items()
+        if part_of(name) in parts
+    )
 
 
 def _walk(

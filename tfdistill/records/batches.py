@@ -111,9 +111,7 @@ def evaluation_batches(
         .batch(batch_size)
         .map(lambda p, s: _filled_up(p, s, batch_size, records.examples))
     )
-    return _decoded(
-        records, stream, process_slice, transform, records.examples
-    )
+    return _decoded(records, stream, process_slice, transform, records.examples)
 
 
 def _filled_up(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfdistill.config import parse_spec
 from tfdistill.records.schema import Feature
+from tfdistill.records.top_k import split_top_k
 
 
 class Distribution(NamedTuple):
@@ -35,9 +36,9 @@ class Distribution(NamedTuple):
 class Codec(Protocol):
     """Stores teacher knowledge in records."""
 
-    def features(self, num_slots: int, vocabulary_size: int) -> tuple[
-        Feature, ...
-    ]:
+    def features(
+        self, num_slots: int, vocabulary_size: int
+    ) -> tuple[Feature, ...]:
         """Returns the features that the codec adds, for P slots and V."""
 
     def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -80,13 +81,11 @@ class TopK:
 
     def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `top_k_ids`, `top_k_log_probs` and `tail_log_mass`."""
-        logits = tf.cast(logits, tf.float32)
-        total = tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
-        kept, ids = tf.math.top_k(logits, self.k, sorted=True)
+        kept, ids, tail = split_top_k(logits, self.k)
         return {
             "top_k_ids": ids,
-            "top_k_log_probs": tf.minimum(kept - total, 0.0),
-            "tail_log_mass": _tail_log_mass(logits, kept, total[..., 0]),
+            "top_k_log_probs": kept,
+            "tail_log_mass": tail,
         }
 
     def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
@@ -110,9 +109,7 @@ class Whole:
         self, num_slots: int, vocabulary_size: int
     ) -> tuple[Feature, ...]:
         """Returns the log-probabilities of P slots."""
-        return (
-            Feature(name="log_probs", length=num_slots * vocabulary_size),
-        )
+        return (Feature(name="log_probs", length=num_slots * vocabulary_size),)
 
     def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `log_probs`."""
@@ -123,30 +120,6 @@ class Whole:
         size, slots = batch["masked_lm_weights"].shape
         shape = [size, slots, self.vocabulary_size]
         return Distribution(tf.reshape(batch["log_probs"], shape))
-
-
-def _tail_log_mass(
-    logits: tf.Tensor, kept: tf.Tensor, total: tf.Tensor
-) -> tf.Tensor:
-    """Logarithm of the mass outside the top K.
-
-    Summed over what was dropped: 1 minus the kept mass would be rounding
-    noise, or negative, for a confident teacher.
-    """
-    smallest = kept[..., -1:]
-    below = logits < smallest
-    lowest = tf.constant(-1e30, logits.dtype)
-    dropped = tf.reduce_logsumexp(tf.where(below, logits, lowest), axis=-1)
-    # Pieces that tie with the smallest kept one but did not fit.
-    num_kept_or_tied = tf.math.count_nonzero(
-        ~below, axis=-1, dtype=logits.dtype
-    )
-    tied = num_kept_or_tied - tf.cast(tf.shape(kept)[-1], logits.dtype)
-    tied_log_mass = smallest[..., 0] + tf.math.log(tied)
-    tail = tf.where(
-        tied > 0, tf.reduce_logsumexp([dropped, tied_log_mass], 0), dropped
-    )
-    return tf.maximum(tail - total, lowest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +136,9 @@ class PublishedTopK:
     ) -> tuple[Feature, ...]:
         """Returns probabilities and ids of P slots."""
         return (
-            Feature(name="truncated_masked_lm_probs", length=num_slots * self.k),
+            Feature(
+                name="truncated_masked_lm_probs", length=num_slots * self.k
+            ),
             Feature(
                 name="top_k_indices",
                 length=num_slots * self.k,
@@ -201,9 +176,7 @@ class PublishedWhole:
     ) -> tuple[Feature, ...]:
         """Returns the probabilities of P slots."""
         return (
-            Feature(
-                name="masked_lm_probs", length=num_slots * vocabulary_size
-            ),
+            Feature(name="masked_lm_probs", length=num_slots * vocabulary_size),
         )
 
     def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -283,4 +256,3 @@ def bytes_per_slot(codec: Codec, vocabulary_size: int) -> int:
     return sum(
         f.size * f.stored.itemsize for f in codec.features(1, vocabulary_size)
     )
-

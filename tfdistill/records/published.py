@@ -58,9 +58,7 @@ def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
             Feature(name="masked_lm_ids", length=slots, limit=_ANY_ID),
         ]
     if "next_sentence_labels" in lengths:
-        features.append(
-            Feature(name="next_sentence_labels", length=0, limit=2)
-        )
+        features.append(Feature(name="next_sentence_labels", length=0, limit=2))
     knowledge = None
     if "top_k_indices" in lengths:
         size = lengths["top_k_indices"]

@@ -167,7 +167,10 @@ class Schema:
     def _decode_packed(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(
             serialized,
-            {f.name: tf.io.FixedLenFeature([], tf.string) for f in self.features},
+            {
+                f.name: tf.io.FixedLenFeature([], tf.string)
+                for f in self.features
+            },
         )
         batch: dict[str, tf.Tensor] = {}
         lengths: dict[str, tf.Tensor] = {}

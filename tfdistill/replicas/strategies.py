@@ -54,19 +54,19 @@ class OneDevice:
     is_chief = True
 
     def scope(self) -> AbstractContextManager:
-        """as `Replicas`."""
+        """As `Replicas`."""
         return nullcontext()
 
     def process_slice(self, batch_size: int) -> tuple[int, int]:
-        """as `Replicas`."""
+        """As `Replicas`."""
         return 0, batch_size
 
     def compile(self, step: Step) -> Step:
-        """as `Replicas`."""
+        """As `Replicas`."""
         return tf.function(step, reduce_retracing=False)
 
     def sum(self, tensors: Tree) -> Tree:
-        """as `Replicas`."""
+        """As `Replicas`."""
         return tensors
 
 
@@ -82,11 +82,11 @@ class Mirrored:
         self.num_replicas = self._strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager:
-        """as `Replicas`."""
+        """As `Replicas`."""
         return self._strategy.scope()
 
     def process_slice(self, batch_size: int) -> tuple[int, int]:
-        """as `Replicas`."""
+        """As `Replicas`."""
         if batch_size % self.num_replicas:
             raise ValueError(
                 f"A batch of {batch_size} examples does not divide among "
@@ -95,7 +95,7 @@ class Mirrored:
         return 0, batch_size
 
     def compile(self, step: Step) -> Step:
-        """as `Replicas`."""
+        """As `Replicas`."""
 
         @tf.function
         def on_all(placed: Tree) -> Tree:
@@ -111,7 +111,7 @@ class Mirrored:
         return run
 
     def sum(self, tensors: Tree) -> Tree:
-        """as `Replicas`."""
+        """As `Replicas`."""
         context = tf.distribute.get_replica_context()
         flat = tf.nest.flatten(tensors)
         summed = context.all_reduce(tf.distribute.ReduceOp.SUM, flat)

@@ -54,4 +54,3 @@ class Task:
     transform: Callable[[RecordSet, Tokenizer, int], Transform | None]
     sums: Callable[[Mapping[str, Any], Batch, Mapping[str, Any] | None], Sums]
     finish: Callable[[Mapping[str, float]], dict[str, float]]
-

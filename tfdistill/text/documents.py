@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfdistill.text.wikipedia import decoded_lines
+from tfdistill.text.sources import decoded_lines
 
 MANIFEST = "manifest.json"
 FORMAT = "tfdistill text"

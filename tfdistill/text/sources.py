@@ -6,7 +6,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 BLOCK_BYTES = 1 << 16
 
@@ -68,6 +68,26 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def decoded_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
+    """Yield the lines of UTF-8 text, without white space at either end.
+
+    Raises:
+        ValueError: The text is not UTF-8. The message names the offset of
+            the first byte that is not.
+    """
+    offset = 0
+    for line in file:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path}: not UTF-8 text at byte offset "
+                f"{offset + error.start:,}."
+            ) from None
+        yield (text.removeprefix("\ufeff") if offset == 0 else text).strip()
+        offset += len(line)
+
+
 class SourceStream(io.RawIOBase):
     """A file's decompressed bytes, as a raw binary stream.
 
@@ -91,9 +111,11 @@ class SourceStream(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
+        """Returns True, as `io.RawIOBase` asks."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as `io.RawIOBase` asks; returns how far."""
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:
@@ -105,6 +127,7 @@ class SourceStream(io.RawIOBase):
         return size
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
 
@@ -113,7 +136,12 @@ class SourceStream(io.RawIOBase):
         return self._digest.hexdigest()
 
     def _raw(self) -> bytes:
-        block = self._file.read(BLOCK_BYTES)
+        try:
+            block = self._file.read(BLOCK_BYTES)
+        except OSError as error:
+            raise OSError(
+                f"{self._path}: cannot read: {error.strerror}"
+            ) from error
         self.consumed += len(block)
         self._digest.update(block)
         return block
@@ -134,9 +162,10 @@ class SourceStream(io.RawIOBase):
         stream = make()
         while block:
             try:
-                yield stream.decompress(block)
+                data = stream.decompress(block)
             except (OSError, zlib.error):
                 self._refuse(f"damaged {name} data")
+            yield data
             block = stream.unused_data if stream.eof else self._raw()
             if stream.eof:
                 # The magic of the next stream can lie across two blocks.
@@ -149,5 +178,5 @@ class SourceStream(io.RawIOBase):
                 stream = make()
         self._refuse(f"the {name} data are cut short")
 
-    def _refuse(self, cause: str) -> None:
+    def _refuse(self, cause: str) -> NoReturn:
         raise ValueError(f"{self._path}: {cause} near byte {self.consumed:,}.")

@@ -1,5 +1,6 @@
 """Writes text as a folder of shards that appears only when it is whole."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -105,7 +106,9 @@ class TextWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            # What could not be written fails once more; all of it goes.
+            with contextlib.suppress(OSError):
+                self._file.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def _open_shard(self) -> None:

@@ -8,6 +8,7 @@ Reference: Devlin et al., 2019, and the `tokenization.py` that they published.
 """
 
 import hashlib
+import itertools
 import pathlib
 import unicodedata
 from collections.abc import Sequence
@@ -27,13 +28,16 @@ def read_vocabulary(path: str | pathlib.Path) -> tuple[str, ...]:
         OSError: It cannot be read.
     """
     try:
-        lines = pathlib.Path(path).read_text("utf-8").splitlines()
+        text = pathlib.Path(path).read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not UTF-8: byte {error.start} cannot be decoded."
         ) from None
-    pieces = tuple(line.rstrip("\r\n") for line in lines)
-    if not pieces:
+    # Only newlines end a piece; some pieces are other line separators.
+    pieces = tuple(
+        line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")
+    )
+    if not text:
         raise ValueError(f"{path} is empty, expected a vocabulary.")
     if len(set(pieces)) != len(pieces):
         seen: set[str] = set()
@@ -108,9 +112,7 @@ class Tokenizer:
         ragged = self._pieces.tokenize(lines)
         ids = ragged.values.numpy().tolist()
         ends = ragged.row_splits.numpy().tolist()
-        return [
-            ids[start:end] for start, end in zip(ends, ends[1:], strict=False)
-        ]
+        return [ids[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def normalize(line: str, do_lower_case: bool) -> str:

@@ -98,7 +98,9 @@ class Wikipedia:
         """
         for file in self._files:
             with sources.SourceStream(file) as self._stream:
-                buffered = io.BufferedReader(self._stream, 1 << 18)
+                buffered: io.BufferedReader = io.BufferedReader(
+                    self._stream, sources.BLOCK_BYTES
+                )
                 yield from self._read(file, buffered)
                 self._digests[self._key(file)] = self._stream.sha256()
                 self._done += self._stream.consumed
@@ -118,26 +120,6 @@ class Wikipedia:
             yield from _read_plain(path, file)
 
 
-def decoded_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
-    """Yield the lines of UTF-8 text, without white space at either end.
-
-    Raises:
-        ValueError: The text is not UTF-8. The message names the offset of
-            the first byte that is not.
-    """
-    offset = 0
-    for line in file:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path}: not UTF-8 text at byte offset "
-                f"{offset + error.start:,}."
-            ) from None
-        yield (text.removeprefix("\ufeff") if offset == 0 else text).strip()
-        offset += len(line)
-
-
 def _first_character(file: io.BufferedReader) -> bytes:
     start = file.peek(1)
     for mark in (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -147,7 +129,7 @@ def _first_character(file: io.BufferedReader) -> bytes:
 
 
 def _read_json_lines(path: Path, file: io.BufferedReader) -> Iterator[Article]:
-    for number, line in enumerate(decoded_lines(path, file), 1):
+    for number, line in enumerate(sources.decoded_lines(path, file), 1):
         if not line:
             continue
         try:
@@ -172,7 +154,7 @@ def _read_json_lines(path: Path, file: io.BufferedReader) -> Iterator[Article]:
 
 def _read_plain(path: Path, file: io.BufferedReader) -> Iterator[Article]:
     lines: list[str] = []
-    for line in decoded_lines(path, file):
+    for line in sources.decoded_lines(path, file):
         if line:
             lines.append(line)
         elif lines:

@@ -39,14 +39,17 @@ _MEDIA_FILE = re.compile(
 )
 
 _HIDDEN_TAGS = frozenset(
-    "ref references gallery math chem ce code pre source syntaxhighlight "
-    "timeline score hiero graph imagemap inputbox templatedata "
-    "templatestyles categorytree mapframe maplink indicator section table "
-    "tr td th caption ol ul dl li dt dd h1 h2 h3 h4 h5 h6 includeonly style "
-    "script img".split()
+    re.findall(
+        r"\w+",
+        "ref references gallery math chem ce code pre source syntaxhighlight "
+        "timeline score hiero graph imagemap inputbox templatedata "
+        "templatestyles categorytree mapframe maplink indicator section "
+        "table tr td th caption ol ul dl li dt dd h1 h2 h3 h4 h5 h6 "
+        "includeonly style script img",
+    )
 )
 _BLOCK_TAGS = frozenset(
-    "blockquote p div center poem hr onlyinclude noinclude".split()
+    {"blockquote", "p", "div", "center", "poem", "hr", "noinclude"}
 )
 
 _COMMENT_LINE = re.compile(r"(?<=\n)[ \t]*<!--(?:(?!-->).)*-->[ \t]*\n", re.S)
@@ -149,7 +152,7 @@ def _render_link(link: Wikilink, hidden: Collection[str]) -> Iterator[str]:
     label = (
         link.text if link.text is not None and str(link.text).strip() else None
     )
-    if colon and prefix in hidden or _MEDIA_FILE.search(title):
+    if (colon and prefix in hidden) or _MEDIA_FILE.search(title):
         return
     if (
         colon

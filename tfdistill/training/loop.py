@@ -92,8 +92,8 @@ def train(
         is_chief: Whether this process writes files and shows progress.
 
     Returns:
-        `steps` done, `seconds` of this call, `examples_per_second` and the
-        newest training metrics.
+        `steps` done, `seconds` of this call, `examples_per_second`, and the
+        newest metrics `train` and `eval` (of the best step, if watched).
 
     Raises:
         FloatingPointError: The loss is not finite; the message names the
@@ -111,6 +111,7 @@ def train(
     best_path = run.checkpoints / "best.safetensors"
     window = _Window()
     latest: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     started, first_step = time.monotonic(), step
     examples = 0.0
     stream = batches(step)
@@ -148,7 +149,7 @@ def train(
                     run.record("eval", step, metrics)
                     logging.info("step %d: %s", step, _format(metrics))
                 if _improves(notes, metrics, step, cadence) and is_chief:
-                    save_state(best_path, state, {"step": step})
+                    save_state(best_path, state, {"metrics": metrics})
             if step % cadence.save_checkpoints_steps == 0 or is_last:
                 window.check()
                 if is_chief:
@@ -156,7 +157,7 @@ def train(
             if stop.asked and step < cadence.num_train_steps:
                 raise KeyboardInterrupt(f"stopped at step {step}, saved")
     if cadence.early_stop_metric and notes.best is not None:
-        load_state(best_path, state)
+        metrics = load_state(best_path, state)["metrics"]
         logging.info("The best step was %d.", notes.best_step)
     seconds = time.monotonic() - started
     return {
@@ -165,7 +166,8 @@ def train(
         "examples_per_second": round(examples / max(seconds, 1e-9), 3)
         if step > first_step
         else None,
-        **latest,
+        "train": latest,
+        "eval": metrics,
     }
 
 
@@ -185,9 +187,7 @@ def _improves(
         return False
     value = metrics[cadence.early_stop_metric]
     better = notes.best is None or (
-        value > notes.best
-        if cadence.higher_is_better
-        else value < notes.best
+        value > notes.best if cadence.higher_is_better else value < notes.best
     )
     if better:
         notes.best, notes.best_step = value, step

@@ -78,7 +78,8 @@ def _read_checkpoint(path: pathlib.Path) -> Weights:
                 raise ValueError(f"{path} holds the unexpected {name}.")
             array = np.asarray(checkpoint.get_tensor(name))
             weights[name] = array.astype(np.float32, copy=False)
-    except (tf.errors.OpError, RuntimeError) as error:
+    # A cut file is an IndexError there.
+    except (tf.errors.OpError, RuntimeError, IndexError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read: {cause}.") from None
     return weights

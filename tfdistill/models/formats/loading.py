@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from absl import logging
 
+from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import (
     google,
     hugging_face,
@@ -16,6 +17,7 @@ from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import (
     PARTS,
+    Weights,
     assign_weights,
     check_weights,
     fingerprint,
@@ -76,13 +78,14 @@ def load_model(
     contents = _read(folder)
     weights, config = contents.weights, contents.config
     parts = parts_in(weights)
-    missing = [p for p in PARTS if p in {*needs, "encoder"} - parts]
+    missing = sorted({*needs, "encoder"} - parts)
     if missing:
         raise ValueError(
             f"{contents.source} has no {missing[0]} weights, which are needed."
         )
     check_weights(weights, config, source=contents.source, parts=parts)
     _check_vocabulary(folder, contents)
+    config, weights = _without_padded_rows(contents)
     model = MaskedLM(config, seed)
     assign_weights(model, weights, source=contents.source, parts=parts)
     absent = [part for part in PARTS if part not in parts]
@@ -129,3 +132,19 @@ def _check_vocabulary(folder: pathlib.Path, contents: ModelContents) -> None:
             f"{folder} has a vocabulary of {pieces} pieces, but "
             f"{rows} rows of word embeddings."
         )
+
+
+def _without_padded_rows(
+    contents: ModelContents,
+) -> tuple[BertConfig, Weights]:
+    """Drop rows of the table that no piece has: they can only be noise."""
+    pieces = len(contents.vocabulary)
+    config = dataclasses.replace(contents.config, vocabulary_size=pieces)
+    by_piece = (
+        "bert/embeddings/word_embeddings",
+        "cls/predictions/output_bias",
+    )
+    return config, {
+        name: array[:pieces] if name in by_piece else array
+        for name, array in contents.weights.items()
+    }

@@ -30,6 +30,7 @@ from tfdistill.models.weights import (
     weight_shapes,
 )
 from tfdistill.tensors import load_tensors, save_tensors
+from tfdistill.text.tokenizer import SPECIAL_PIECES
 
 _CONFIG = "config.json"
 _TASK = "task.json"
@@ -104,6 +105,9 @@ def save_preset(
         OSError: It cannot be written.
     """
     _check_conventions(model.config, parts)
+    missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
+    if missing:
+        raise ValueError(f"The vocabulary lacks the piece {missing[0]}.")
     folder = pathlib.Path(path)
     is_old = folder.is_dir() and _matches(folder)
     if folder.exists() and not is_old:

@@ -88,6 +88,11 @@ def _read(folder: pathlib.Path) -> ModelContents:
         )
     keys = ("config", "parts", "do_lower_case", "vocabulary_sha256")
     require(path, settings, keys)
+    parts = settings["parts"]
+    if not isinstance(parts, list) or not all(p in list(PARTS) for p in parts):
+        raise ValueError(
+            f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
+        )
     config = make_config(path, settings["config"])
     if sha256_of(folder / _VOCABULARY) != settings["vocabulary_sha256"]:
         raise ValueError(
@@ -95,18 +100,14 @@ def _read(folder: pathlib.Path) -> ModelContents:
             "written with."
         )
     weights, _ = load_tensors(folder / _WEIGHTS)
-    check_weights(
-        weights,
-        config,
-        source=str(folder / _WEIGHTS),
-        parts=settings["parts"],
-    )
+    source = str(folder / _WEIGHTS)
+    check_weights(weights, config, source=source, parts=parts)
     return ModelContents(
         config=config,
         weights=weights,
         vocabulary=read_vocabulary(folder / _VOCABULARY),
         do_lower_case=settings["do_lower_case"],
-        source=str(folder / _WEIGHTS),
+        source=source,
     )
 
 

@@ -1,0 +1,151 @@
+import json
+
+import numpy as np
+import pytest
+
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.formats import load_model
+from tfdistill.models.formats.run_directory import save_model
+from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.weights import PARTS
+
+
+def assert_refused(folder, *parts_of_message):
+    with pytest.raises(ValueError) as caught:
+        load_model(str(folder))
+    for part in (str(folder), *parts_of_message):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip(saved, weights, config, vocabulary, assert_holds):
+    loaded = load_model(str(saved), needs=PARTS)
+    assert_holds(loaded, weights)
+    assert loaded.model.config == config
+    assert loaded.vocabulary == vocabulary
+    assert loaded.do_lower_case
+    assert loaded.parts == PARTS.keys()
+
+
+def test_any_conventions(tmp_path, vocabulary, config):
+    odd = BertConfig(
+        **{**vars(config), "activation": "relu", "layer_norm_epsilon": 0.1}
+    )
+    model = MaskedLM(odd)
+    save_model(
+        model,
+        vocabulary,
+        do_lower_case=False,
+        parts=("encoder",),
+        path=tmp_path,
+    )
+    loaded = load_model(str(tmp_path))
+    assert loaded.model.config == odd
+    assert loaded.parts == {"encoder"}
+    assert not loaded.do_lower_case
+
+
+def test_other_files_of_the_folder_stay(saved, model, vocabulary):
+    (saved / "config.json").write_text('{"a": "run"}')
+    (saved / "checkpoints").mkdir()
+    save_model(
+        model,
+        vocabulary,
+        do_lower_case=True,
+        parts=PARTS,
+        path=saved,
+    )
+    assert load_model(str(saved)).parts == PARTS.keys()
+    assert sorted(p.name for p in saved.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "model.json",
+        "model.safetensors",
+        "vocab.txt",
+    ]
+
+
+def test_unfinished_run(saved):
+    (saved / "model.json").unlink()
+    (saved / "checkpoints").mkdir()
+    assert_refused(saved, "is a run that has not finished")
+
+
+def change(path, **settings):
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"version": 2}, "version 2; expected 'tfdistill model', 1"),
+        ({"config": {"layers": 3}}, "layers"),
+        ({"config": 5}, "mapping"),
+        ({"parts": ["heads"]}, "unknown parts ['heads']. Known: encoder,"),
+        ({"parts": 3}, "unknown parts 3"),
+        ({"parts": ["encoder", "pooler"]}, "holds the weight cls/"),
+        ({"vocabulary_sha256": "0"}, "vocab.txt is not the file"),
+    ],
+)
+def test_wrong_settings(saved, settings, message):
+    change(saved / "model.json", **settings)
+    assert_refused(saved, message)
+
+
+def test_weights_of_another_size(saved, config):
+    fields = vars(config) | {"num_layers": 2}
+    change(saved / "model.json", config=fields)
+    assert_refused(saved, "model.safetensors holds the weight bert/encoder/")
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
+def test_cut_file(saved, name, share):
+    path = saved / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert_refused(saved, name)
+
+
+def test_flipped_byte(saved):
+    path = saved / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    assert_refused(saved, "model.safetensors", "does not match its check sum")
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "model.safetensors"])
+def test_absent_file(saved, name):
+    (saved / name).unlink()
+    assert_refused(saved, name)
+
+
+def test_interrupted_saving_leaves_no_model(saved, model, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(
+        "tfdistill.models.formats.run_directory.save_tensors", fail
+    )
+    with pytest.raises(OSError, match="disk full"):
+        save_model(
+            model, ("[PAD]",), do_lower_case=True, parts=PARTS, path=saved
+        )
+    assert_refused(saved, "no model folder")
+
+
+def test_random_parts_depend_on_the_seed(tmp_path, model, vocabulary):
+    save_model(
+        model,
+        vocabulary,
+        do_lower_case=True,
+        parts=("encoder",),
+        path=tmp_path,
+    )
+    first, same, other = (
+        np.asarray(load_model(str(tmp_path), seed=s).model.pooler.kernel)
+        for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)

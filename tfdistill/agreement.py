@@ -1,0 +1,65 @@
+"""Which vocabulary records have, and whether models have the same."""
+
+from tfdistill.models.formats import LoadedModel
+from tfdistill.records import RecordSet
+from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
+
+
+def tokenizer_of(
+    records: RecordSet, model: LoadedModel | None, vocab_file: str, casing: bool
+) -> Tokenizer:
+    """Find the vocabulary of records: their own, a model's, or a file.
+
+    All that are known must agree.
+
+    Raises:
+        ValueError: They differ, or there is none.
+    """
+    if records.vocabulary_file is not None:
+        tokenizer = Tokenizer(
+            read_vocabulary(records.vocabulary_file),
+            do_lower_case=records.identity["do_lower_case"],
+            source=str(records.vocabulary_file),
+        )
+    elif model is not None:
+        tokenizer = Tokenizer(
+            model.vocabulary, do_lower_case=model.do_lower_case
+        )
+    elif vocab_file:
+        tokenizer = Tokenizer(
+            read_vocabulary(vocab_file), do_lower_case=casing, source=vocab_file
+        )
+    else:
+        raise ValueError(
+            f"{records.path} does not say which vocabulary it was made "
+            "with; --vocab_file is needed."
+        )
+    records.check_tokenizer(tokenizer.fingerprint, "its own vocab.txt")
+    if vocab_file:
+        given = Tokenizer(
+            read_vocabulary(vocab_file),
+            do_lower_case=tokenizer.do_lower_case,
+            source=vocab_file,
+        )
+        records.check_tokenizer(given.fingerprint, vocab_file)
+    if model is not None:
+        check_vocabulary(model, tokenizer, records.path)
+    return tokenizer
+
+
+def check_vocabulary(
+    model: LoadedModel, tokenizer: Tokenizer, whose: str
+) -> None:
+    """Refuse a model whose vocabulary differs from that of records.
+
+    Raises:
+        ValueError: It differs.
+    """
+    theirs = Tokenizer(model.vocabulary, do_lower_case=model.do_lower_case)
+    if theirs.fingerprint != tokenizer.fingerprint:
+        raise ValueError(
+            f"The model has another vocabulary or casing "
+            f"({theirs.fingerprint[:12]}…, {len(model.vocabulary)} pieces) "
+            f"than {whose} ({tokenizer.fingerprint[:12]}…, "
+            f"{len(tokenizer.vocabulary)} pieces)."
+        )

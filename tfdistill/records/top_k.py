@@ -1,0 +1,76 @@
+"""The K largest logits and the mass of the rest, in few passes over V."""
+
+import tensorflow as tf
+
+_BLOCK = 64
+# Below this many blocks per kept logit, blocks save nothing.
+_BLOCKS_PER_KEPT = 8
+# Stands for the logarithm of 0.
+_NO_MASS = -1e30
+
+
+def split_top_k(
+    logits: tf.Tensor, k: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Split distributions in their K most probable pieces and the rest.
+
+    Args:
+        logits: `[..., V]` with V known.
+        k: K, at most V.
+
+    Returns:
+        Log-probabilities float32 `[..., K]` in descending order, their
+        pieces int32 `[..., K]`, and the logarithm of the rest's probability
+        `[...]`. The rest is summed over what was dropped: 1 minus the kept
+        mass would be rounding noise, or negative, for a confident teacher.
+    """
+    outer = tf.shape(logits)[:-1]
+    rows = tf.reshape(tf.cast(logits, tf.float32), [-1, logits.shape[-1]])
+    kept, ids = _top_k(rows, k)
+    largest = kept[:, :1]
+    masses = tf.exp(rows - largest)
+    number = tf.shape(rows)[0]
+    places = tf.stack(
+        [tf.repeat(tf.range(number), k), tf.reshape(ids, [-1])], axis=1
+    )
+    rest = tf.reduce_sum(
+        tf.tensor_scatter_nd_update(masses, places, tf.zeros([number * k])),
+        axis=-1,
+    )
+    all_mass = tf.reduce_sum(tf.exp(kept - largest), axis=-1) + rest
+    log_rest = tf.where(
+        rest > 0, tf.math.log(rest) - tf.math.log(all_mass), _NO_MASS
+    )
+    log_probs = kept - largest - tf.math.log(all_mass)[:, None]
+    return (
+        tf.reshape(tf.minimum(log_probs, 0.0), tf.concat([outer, [k]], 0)),
+        tf.reshape(ids, tf.concat([outer, [k]], 0)),
+        tf.reshape(log_rest, outer),
+    )
+
+
+def _top_k(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Exactly `tf.math.top_k` (but for ties), several times as fast.
+
+    The K largest of a row lie in the K blocks with the largest maxima, so
+    one pass finds the blocks and only these are searched.
+    """
+    width = rows.shape[-1]
+    num_blocks = width // _BLOCK
+    if num_blocks < _BLOCKS_PER_KEPT * k:
+        return tf.math.top_k(rows, k)
+    whole = num_blocks * _BLOCK
+    blocks = tf.reshape(rows[:, :whole], [-1, num_blocks, _BLOCK])
+    _, best = tf.math.top_k(tf.reduce_max(blocks, axis=-1), k)
+    inside = tf.gather(blocks, best, batch_dims=1)
+    inside_ids = best[:, :, None] * _BLOCK + tf.range(_BLOCK)
+    # The columns behind the last whole block are all searched.
+    rest_ids = tf.tile(tf.range(whole, width)[None], [tf.shape(rows)[0], 1])
+    values = tf.concat(
+        [tf.reshape(inside, [-1, k * _BLOCK]), rows[:, whole:]], axis=1
+    )
+    ids = tf.concat(
+        [tf.reshape(inside_ids, [-1, k * _BLOCK]), rest_ids], axis=1
+    )
+    kept, places = tf.math.top_k(values, k)
+    return kept, tf.gather(ids, places, batch_dims=1)

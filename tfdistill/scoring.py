@@ -1,0 +1,65 @@
+"""Scores models on held-out records."""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.records import RecordSet, evaluation_batches
+from tfdistill.replicas import Replicas
+from tfdistill.tasks import Task
+from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.training import evaluate
+
+
+def score(
+    model: MaskedLM,
+    parts: frozenset[str],
+    teacher: MaskedLM | None,
+    records: RecordSet,
+    tokenizer: Tokenizer,
+    task: Task,
+    replicas: Replicas,
+    *,
+    batch_size: int,
+    seed: int,
+    max_batches: int = 0,
+) -> Callable[[], dict[str, float]]:
+    """Returns a function that evaluates a model on held-out records.
+
+    The step is compiled once, so the function may be called while the model
+    is trained.
+    """
+    reads = frozenset({"logits"})
+    if "next_sentence" in parts:
+        reads |= {"next_sentence_logits"}
+    num_batches = math.ceil(records.examples / batch_size)
+    if max_batches:
+        num_batches = min(num_batches, max_batches)
+
+    def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        theirs = None
+        if teacher is not None:
+            theirs = teacher(batch, reads=frozenset({"logits"}), noise=None)
+        ours = model(batch, reads=reads, noise=None)
+        return replicas.sum(task.sums(ours, batch, theirs))
+
+    compiled = replicas.compile(step)
+
+    def run() -> dict[str, float]:
+        batches = evaluation_batches(
+            records,
+            batch_size=batch_size,
+            process_slice=replicas.process_slice(batch_size),
+            transform=task.transform(records, tokenizer, seed),
+        )
+        return evaluate(
+            compiled,
+            batches,
+            task.finish,
+            num_batches=num_batches,
+            shown=replicas.is_chief,
+        )
+
+    return run
