@@ -56,6 +56,7 @@ class EncoderLayer(keras.layers.Layer):
         score_bias: tf.Tensor,
         noise: DropoutNoise | None,
         positions: tf.Tensor | None = None,
+        is_tapped: bool = True,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Run the layer.
 
@@ -66,6 +67,7 @@ class EncoderLayer(keras.layers.Layer):
             noise: Dropout, or None for inference.
             positions: int32 `[B, Q]`; where given, the layer is computed
                 at these positions only.
+            is_tapped: Whether an objective may read what is inside.
 
         Returns:
             The hidden states, `[B * L, D]` (or `[B * Q, D]`), and a
@@ -74,7 +76,9 @@ class EncoderLayer(keras.layers.Layer):
             concerned): scaled, before mask and softmax.
         """
         batch, _, _, length = score_bias.shape
-        q, k, v = self._queries_keys_values(x, batch, length, positions)
+        q, k, v = self._queries_keys_values(
+            x, batch, length, positions, self._qkv_bias(is_tapped)
+        )
         if positions is not None:
             x = tf.reshape(
                 tf.gather(
@@ -102,35 +106,58 @@ class EncoderLayer(keras.layers.Layer):
             "attention_scores": scores,
         }
 
+    def _qkv_bias(self, is_tapped: bool) -> tf.Tensor:
+        """Returns the biases `[3 D]` of queries, keys and values.
+
+        A key's bias adds the same to all scores of a query, which softmax
+        takes out again, so unless keys or scores are read its gradient is
+        0. It is cut off, as Adam would blow up the rounding noise left of it.
+        """
+        bias = self.qkv.bias.value
+        if is_tapped:
+            return bias
+        q, k, v = tf.split(bias, 3)
+        return tf.concat([q, tf.stop_gradient(k), v], axis=0)
+
     def _queries_keys_values(
         self,
         x: tf.Tensor,
         batch: int,
         length: int,
         positions: tf.Tensor | None,
+        bias: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         dim = self.config.hidden_dim
-        heads = self.config.num_heads
+        kernel = self.qkv.kernel.value
         if positions is None:
-            qkv = tf.reshape(
-                self.qkv(x),
-                [batch, length, 3, heads, self.config.head_dim],
-            )
-            q, k, v = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+            qkv = tf.nn.bias_add(tf.matmul(x, kernel), bias)
+            q, k, v = self._by_head(qkv, batch, length, 3)
             return q, k, v
-        kernel, bias = self.qkv.kernel.value, self.qkv.bias.value
         chosen = tf.gather(
             tf.reshape(x, [batch, length, dim]), positions, batch_dims=1
         )
-        q = tf.nn.bias_add(
-            tf.matmul(tf.reshape(chosen, [-1, dim]), kernel[:, :dim]),
-            bias[:dim],
-        )
+        chosen = tf.reshape(chosen, [-1, dim])
+        q = tf.nn.bias_add(tf.matmul(chosen, kernel[:, :dim]), bias[:dim])
         kv = tf.nn.bias_add(tf.matmul(x, kernel[:, dim:]), bias[dim:])
-        kv = tf.reshape(kv, [batch, length, 2, heads, self.config.head_dim])
-        k, v = tf.unstack(tf.transpose(kv, [2, 0, 3, 1, 4]))
-        q = tf.reshape(q, [batch, -1, heads, self.config.head_dim])
-        return tf.transpose(q, [0, 2, 1, 3]), k, v
+        (q,) = self._by_head(q, batch, positions.shape[1], 1)
+        k, v = self._by_head(kv, batch, length, 2)
+        return q, k, v
+
+    def _by_head(
+        self, x: tf.Tensor, batch: int, length: int, parts: int
+    ) -> list[tf.Tensor]:
+        """Turn flat tokens of several products into `[B, H, L, d]` each."""
+        x = tf.reshape(
+            x,
+            [
+                batch,
+                length,
+                parts,
+                self.config.num_heads,
+                self.config.head_dim,
+            ],
+        )
+        return tf.unstack(tf.transpose(x, [2, 0, 3, 1, 4]))
 
     def _drop(
         self, x: tf.Tensor, noise: DropoutNoise | None, batch: int
@@ -198,14 +225,19 @@ class Encoder(keras.layers.Layer):
         x = self._embed(features, batch, length, noise)
         score_bias = tf.cast(1 - features["input_mask"], x.dtype)
         score_bias = (score_bias * _MASKED_SCORE)[:, None, None, :]
-        reads_all = not reads.isdisjoint({"hidden_states", *ATTENTION_FIELDS})
+        reads_attention = not reads.isdisjoint(ATTENTION_FIELDS)
+        reads_all = reads_attention or "hidden_states" in reads
         hidden_states = [x]
         taps: dict[str, list[tf.Tensor]] = {f: [] for f in ATTENTION_FIELDS}
         for i, layer in enumerate(self.encoder_layers):
             is_last = i == len(self.encoder_layers) - 1
             cut = positions if is_last and not reads_all else None
             x, tapped = layer(
-                x, score_bias=score_bias, noise=noise, positions=cut
+                x,
+                score_bias=score_bias,
+                noise=noise,
+                positions=cut,
+                is_tapped=reads_attention,
             )
             hidden_states.append(x)
             for field in ATTENTION_FIELDS:

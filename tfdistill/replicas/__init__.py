@@ -5,6 +5,17 @@ arithmetic.
 """
 
 from tfdistill.replicas.launch import process_rank
-from tfdistill.replicas.strategies import OneDevice, Replicas, make_replicas
+from tfdistill.replicas.strategies import (
+    Mirrored,
+    OneDevice,
+    Replicas,
+    make_replicas,
+)
 
-__all__ = ["OneDevice", "Replicas", "make_replicas", "process_rank"]
+__all__ = [
+    "Mirrored",
+    "OneDevice",
+    "Replicas",
+    "make_replicas",
+    "process_rank",
+]

@@ -12,7 +12,20 @@ from tfdistill.config import parse_spec
 _NOT_DECAYED = re.compile(r"layer_norm|bias")
 
 
-class BertAdam(keras.optimizers.Adam):
+class AdamW(keras.optimizers.AdamW):
+    """Adam with decoupled weight decay, on gradients that are summed.
+
+    Reference: Loshchilov and Hutter, "Decoupled Weight Decay
+        Regularization", 2019.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
+        # Keras would sum over the replicas of a strategy once more: the step
+        # has done so, as clipping must come after the sum.
+        return grads_and_vars
+
+
+class BertAdam(AdamW):
     """Adam as BERT was trained with: no bias correction, epsilon outside.
 
     The first steps are up to sqrt(1 / (1 - beta_2)) / (1 / (1 - beta_1)),
@@ -61,7 +74,7 @@ def adamw(
 
 _CLASSES: dict[str, tuple[type, Callable[..., dict]]] = {
     "bert_adam": (BertAdam, bert_adam),
-    "adamw": (keras.optimizers.AdamW, adamw),
+    "adamw": (AdamW, adamw),
 }
 OPTIMIZERS = {name: arguments for name, (_, arguments) in _CLASSES.items()}
 

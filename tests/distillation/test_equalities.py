@@ -1,0 +1,140 @@
+"""However a global batch is split, the weights come out the same."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_training import Run, largest_difference, write_records
+
+from tfdistill.records import training_batches
+from tfdistill.replicas import Mirrored, OneDevice
+
+BATCH = 8
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    return write_records(tmp_path_factory.mktemp("records") / "set", 21)
+
+
+def batches(records, first_step=0):
+    stream = training_batches(
+        records,
+        batch_size=BATCH,
+        seed=1,
+        shuffle_buffer_size=100,
+        first_step=first_step,
+        process_slice=(0, BATCH),
+    )
+    for step, batch in enumerate(stream, first_step):
+        batch["step"] = tf.fill([BATCH], tf.constant(step, tf.int64))
+        yield batch
+
+
+def trained(records, replicas, **settings):
+    run = Run(replicas, **settings)
+    stream = batches(records)
+    results = [run.step(next(stream)) for _ in range(STEPS)]
+    return run.weights(), [{k: float(v) for k, v in r.items()} for r in results]
+
+
+@pytest.fixture(scope="module")
+def reference(records):
+    return trained(records, OneDevice())
+
+
+def test_training_changes_every_weight(reference):
+    start = Run(OneDevice()).weights()
+    for name, weight in reference[0].items():
+        # A key's bias adds the same to all scores of a query: no gradient.
+        if name.endswith("key/bias"):
+            assert not (weight - start[name]).any(), name
+            continue
+        assert np.abs(weight - start[name]).max() > 1e-4, name
+
+
+def test_clipping_is_active(reference):
+    assert all(r["gradient_norm"] > 0.5 for r in reference[1])
+
+
+@pytest.mark.parametrize(
+    ("devices", "accumulation_steps"), [(1, 4), (2, 1), (2, 2)]
+)
+def test_splits_give_the_same_weights(
+    records, reference, devices, accumulation_steps
+):
+    replicas = OneDevice()
+    if devices > 1:
+        replicas = Mirrored([f"CPU:{i}" for i in range(devices)])
+    weights, results = trained(
+        records, replicas, accumulation_steps=accumulation_steps
+    )
+    difference, name = largest_difference(weights, reference[0])
+    assert difference < 1e-6, name
+    for found, expected in zip(results, reference[1], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_mirrored_adamw_is_one_device_adamw(records):
+    one, _ = trained(records, OneDevice(), optimizer="adamw")
+    two, _ = trained(records, Mirrored(["CPU:0", "CPU:1"]), optimizer="adamw")
+    difference, name = largest_difference(one, two)
+    assert difference < 1e-6, name
+
+
+def test_means_per_replica_would_differ(records, reference):
+    """The test above can fail: a loss averaged per part is another."""
+    halves, _ = trained(
+        records, OneDevice(), objectives=("labels", "next_sentence")
+    )
+    assert largest_difference(halves, reference[0])[0] > 1e-3
+
+
+def test_all_masked_batch_gives_zero_loss_and_finite_weights(records):
+    run = Run(OneDevice(), objectives=("soft_targets", "labels"))
+    batch = next(batches(records))
+    batch["masked_lm_weights"] = tf.zeros_like(batch["masked_lm_weights"])
+    result = run.step(batch)
+    assert float(result["loss"]) == 0.0
+    assert all(np.isfinite(w).all() for w in run.weights().values())
+
+
+def test_padding_slots_do_not_matter(records):
+    one, two = Run(OneDevice()), Run(OneDevice())
+    batch = next(batches(records))
+    changed = dict(batch)
+    padding = tf.cast(1 - batch["masked_lm_weights"], tf.int32)
+    changed["masked_lm_ids"] += padding * 7
+    one.step(batch)
+    two.step(changed)
+    assert largest_difference(one.weights(), two.weights())[0] == 0.0
+
+
+def test_original_reduction_divides_as_published(records):
+    batch = next(batches(records))
+    mean = Run(OneDevice(), objectives=("soft_targets",)).step(batch)
+    original = Run(
+        OneDevice(), objectives=("soft_targets(reduction=original)",)
+    ).step(batch)
+    weights = float(tf.reduce_sum(batch["masked_lm_weights"]))
+    assert float(original["loss"]) == pytest.approx(
+        float(mean["loss"]) * weights / (weights + 1e-5), rel=1e-6
+    )
+
+
+def test_teacher_is_frozen_and_without_dropout(records):
+    """A live teacher answers alike at every step and keeps its weights."""
+    from tiny_training import CONFIG
+
+    from tfdistill.distillation import live_teacher
+    from tfdistill.models.masked_lm import MaskedLM
+    from tfdistill.models.weights import named_weights
+
+    model = MaskedLM(CONFIG, 99)
+    before = named_weights(model)
+    ask = live_teacher(model)
+    batch = next(batches(records))
+    answers = [ask(batch).log_probs.numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*answers)
+    assert model.trainable_variables == []
+    assert largest_difference(before, named_weights(model))[0] == 0.0

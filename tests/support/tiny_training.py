@@ -1,0 +1,138 @@
+"""A tiny student in training, with dropout, on examples of uneven masks."""
+
+import numpy as np
+
+from tfdistill.distillation import (
+    TrainStep,
+    live_teacher,
+    make_objectives,
+    recorded_teacher,
+)
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.weights import named_weights, variable_names
+from tfdistill.records import (
+    RecordSetWriter,
+    Schema,
+    make_codec,
+    masked_lm_features,
+)
+from tfdistill.tasks import TASKS
+from tfdistill.training import Schedule, make_optimizer
+
+V, L, P = 60, 16, 4
+CONFIG = BertConfig(
+    vocabulary_size=V,
+    num_layers=2,
+    hidden_dim=12,
+    num_heads=3,
+    max_sequence_length=L,
+    dropout=0.1,
+    initializer_range=0.2,
+)
+OBJECTIVES = ("soft_targets(weight=0.7)", "labels(weight=0.3)", "next_sentence")
+
+
+def features(codec=None):
+    """Features of the examples, with a codec's if one is given."""
+    added = () if codec is None else codec.features(P, V)
+    return (
+        *masked_lm_features(
+            max_seq_length=L,
+            max_predictions_per_seq=P,
+            vocabulary_size=V,
+            is_masked=True,
+            has_next_sentence=True,
+        ),
+        *added,
+    )
+
+
+def examples(count, seed=0):
+    """Examples of 6 to 16 tokens with 1 to 4 masks."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        length = int(rng.integers(6, L + 1))
+        slots = int(rng.integers(1, P + 1))
+        yield {
+            "input_ids": rng.integers(5, V, length),
+            "segment_ids": (np.arange(length) >= length // 2).astype(int),
+            "masked_lm_positions": np.sort(
+                rng.choice(np.arange(1, length), slots, replace=False)
+            ),
+            "masked_lm_ids": rng.integers(5, V, slots),
+            "next_sentence_labels": rng.integers(0, 2, 1),
+        }
+
+
+def write_records(folder, count):
+    """Write examples to two shards."""
+    writer = RecordSetWriter(
+        str(folder),
+        schema=Schema(features()),
+        identity={"task": "mlm"},
+        shard_names=["0.tfrecord", "1.tfrecord"],
+        vocabulary=None,
+    )
+    made = list(examples(count))
+    for name, part in (("0.tfrecord", made[:5]), ("1.tfrecord", made[5:])):
+        with writer.shard(name) as shard:
+            for example in part:
+                shard.add(example)
+    return writer.finish()
+
+
+class Run:
+    """A student, its optimizer and its compiled step."""
+
+    def __init__(
+        self,
+        replicas,
+        *,
+        objectives=OBJECTIVES,
+        accumulation_steps=1,
+        clip_norm=0.5,
+        optimizer="bert_adam",
+        teacher="live",
+        knowledge=None,
+        seed=3,
+    ):
+        task = TASKS["mlm"]
+        with replicas.scope():
+            self.student = MaskedLM(CONFIG, seed)
+            source = None
+            if teacher == "live":
+                source = live_teacher(MaskedLM(CONFIG, 99))
+            elif teacher == "recorded":
+                source = recorded_teacher(make_codec(knowledge, V, "packed"))
+            names = variable_names(self.student)
+            self.optimizer = make_optimizer(
+                optimizer, Schedule("constant", 1e-3, 0, 1000), names
+            )
+        step = TrainStep(
+            student=self.student,
+            variables=list(names.values()),
+            objectives=make_objectives(
+                objectives, task.targets, task.soft_target
+            ),
+            teacher=source,
+            optimizer=self.optimizer,
+            replicas=replicas,
+            accumulation_steps=accumulation_steps,
+            clip_norm=clip_norm,
+            seed=seed,
+        )
+        self.step = replicas.compile(step.__call__)
+        self.state = {f"model/{n}": v for n, v in names.items()} | {
+            f"optimizer/{i:04d}": v
+            for i, v in enumerate(self.optimizer.variables)
+        }
+
+    def weights(self):
+        """The student's weights by canonical name."""
+        return named_weights(self.student)
+
+
+def largest_difference(ours, theirs):
+    """Largest difference of two sets of weights, and where it is."""
+    return max((float(np.abs(ours[n] - theirs[n]).max()), n) for n in ours)
