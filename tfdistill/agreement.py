@@ -1,6 +1,7 @@
-"""Which vocabulary records have, and whether models have the same."""
+"""Whether records and models fit each other: vocabulary and length."""
 
 from tfdistill.models.formats import LoadedModel
+from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import RecordSet
 from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
 
@@ -62,4 +63,22 @@ def check_vocabulary(
             f"({theirs.fingerprint[:12]}…, {len(model.vocabulary)} pieces) "
             f"than {whose} ({tokenizer.fingerprint[:12]}…, "
             f"{len(tokenizer.vocabulary)} pieces)."
+        )
+
+
+def check_length(model: MaskedLM, records: RecordSet) -> None:
+    """Refuse records that are empty or longer than a model can read.
+
+    Raises:
+        ValueError: They are.
+    """
+    if records.examples == 0:
+        raise ValueError(f"{records.path} holds no examples.")
+    feature = records.schema.feature("input_ids")
+    length = 0 if feature is None else feature.length
+    if length > model.config.max_sequence_length:
+        raise ValueError(
+            f"{records.path} has max_seq_length={length}, but the model has "
+            f"{model.config.max_sequence_length} positions "
+            "(max_sequence_length)."
         )

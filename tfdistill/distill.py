@@ -27,7 +27,7 @@ from tfdistill.distillation import (
 )
 from tfdistill.models.formats import load_model
 from tfdistill.models.specs import build_student, needs_teacher
-from tfdistill.records import open_record_set
+from tfdistill.records import open_record_set, stored_pieces
 from tfdistill.replicas import make_replicas
 
 
@@ -48,16 +48,23 @@ def distill(
     is_live = is_soft and not is_recorded
     path = artefacts.knowledge_records if is_recorded else artefacts.records
     if not path:
-        raise ValueError("--records or --knowledge_records is needed.")
-    records = open_record_set(path)
-    if is_live and not artefacts.teacher:
         raise ValueError(
-            "soft_targets needs --knowledge_records, or --teacher to ask."
+            "--records is needed: only soft_targets reads --knowledge_records."
+            if artefacts.knowledge_records
+            else "--records or --knowledge_records is needed."
+        )
+    is_copied = needs_teacher(artefacts.student)
+    if (is_live or is_copied) and not artefacts.teacher:
+        raise ValueError(
+            f"{artefacts.student} needs --teacher to copy from."
+            if is_copied
+            else "soft_targets needs --knowledge_records, or --teacher to ask."
         )
     replicas = make_replicas(general.replicas, general.num_devices)
+    records = open_record_set(path)
     teacher = None
     with replicas.scope():
-        if is_live or needs_teacher(artefacts.student):
+        if is_live or is_copied:
             teacher = load_model(artefacts.teacher, needs=("masked_lm",))
         tokenizer = tokenizer_of(
             records, teacher, artefacts.vocab_file, corpus.do_lower_case
@@ -68,11 +75,15 @@ def distill(
             teacher=teacher,
             seed=general.random_seed,
         )
-    source = None
+    source, stored = None, None
+    size = len(tokenizer.vocabulary)
     if is_recorded:
-        source = recorded_teacher(records.codec(len(tokenizer.vocabulary)))
+        source = recorded_teacher(records.codec(size))
+        stored = stored_pieces(str(records.knowledge))
     elif is_live and teacher is not None:
         source = live_teacher(teacher.model)
+    for objective in objectives:
+        objective.check(stored, size)
     return experiment.run_training(
         experiment.Assembly(
             student=start.model,

@@ -30,8 +30,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
     task = experiment.find_task(general.task)
-    records = open_record_set(artefacts.eval_records)
     replicas = make_replicas(general.replicas, general.num_devices)
+    records = open_record_set(artefacts.eval_records)
     with replicas.scope():
         model = load_model(artefacts.run_dir, needs=("masked_lm",))
         tokenizer = tokenizer_of(

@@ -5,10 +5,12 @@ plain values.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from absl import logging
 
+from tfdistill.agreement import check_length
 from tfdistill.config.command import flags_of
 from tfdistill.config.options import (
     Artefacts,
@@ -38,6 +40,7 @@ from tfdistill.training import (
     Cadence,
     RunDirectory,
     Schedule,
+    find_result,
     make_optimizer,
     train,
 )
@@ -97,8 +100,23 @@ def run_training(
     knowledge: Knowledge,
     training: Training,
 ) -> dict[str, Any]:
-    """Train a student, evaluate it, and save it in its run directory."""
+    """Train a student, evaluate it, and save it in its run directory.
+
+    The directory is made once everything has been checked.
+    """
+    config = _config(assembly, general, training)
+    result = find_result(artefacts.run_dir, config)
+    if result is not None:
+        logging.info("%s is finished already.", artefacts.run_dir)
+        return result
+    records = assembly.records.with_vocabulary(
+        len(assembly.tokenizer.vocabulary)
+    )
     _check_targets(assembly, training, task)
+    for model in (assembly.student, assembly.live):
+        if model is not None:
+            check_length(model, records)
+    process_slice = _divide(training, replicas)
     trained = frozenset(o.part for o in assembly.objectives) | {"encoder"}
     names = variable_names(assembly.student)
     variables = {
@@ -106,15 +124,6 @@ def run_training(
         for name, variable in names.items()
         if part_of(name) in trained
     }
-    run = RunDirectory(
-        artefacts.run_dir,
-        config=_config(assembly, general, training),
-        flag_lines=flags_of(artefacts, general, knowledge, training),
-        keep_checkpoint_max=training.keep_checkpoint_max,
-    )
-    if run.result is not None:
-        logging.info("%s is finished already.", artefacts.run_dir)
-        return run.result
     with replicas.scope():
         optimizer = make_optimizer(
             training.optimizer,
@@ -158,18 +167,24 @@ def run_training(
             seed=general.random_seed,
             max_batches=training.max_eval_steps,
         )
-    transform = task.transform(
-        assembly.records, assembly.tokenizer, general.random_seed
+    if training.early_stop_metric:
+        _check_watched(training.early_stop_metric, evaluate_now)
+    transform = task.transform(records, assembly.tokenizer, general.random_seed)
+    run = RunDirectory(
+        artefacts.run_dir,
+        config=config,
+        flag_lines=flags_of(artefacts, general, knowledge, training),
+        keep_checkpoint_max=training.keep_checkpoint_max,
     )
     result = train(
         replicas.compile(step.__call__),
         batches=lambda first_step: training_batches(
-            assembly.records,
+            records,
             batch_size=training.train_batch_size,
             seed=general.random_seed,
             shuffle_buffer_size=training.shuffle_buffer_size,
             first_step=first_step,
-            process_slice=replicas.process_slice(training.train_batch_size),
+            process_slice=process_slice,
             transform=transform,
         ),
         state={f"model/{n}": v for n, v in names.items()}
@@ -216,6 +231,32 @@ def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
         raise ValueError(
             f"Unknown metric {watched!r}. Known: {', '.join(task.metrics)}."
         )
+
+
+def _check_watched(
+    watched: str, evaluate: Callable[..., dict[str, float]] | None
+) -> None:
+    if evaluate is None:
+        raise ValueError(f"--early_stop_metric={watched} needs --eval_records.")
+    logging.info("One batch is evaluated to see whether it has %s.", watched)
+    found = evaluate(1)
+    if watched not in found:
+        raise ValueError(
+            f"--early_stop_metric={watched} is not in what evaluations give "
+            f"here: {', '.join(found)}."
+        )
+
+
+def _divide(training: Training, replicas: Replicas) -> tuple[int, int]:
+    """Returns this process's slice of a batch, proving that all divides."""
+    process_slice = replicas.process_slice(training.train_batch_size)
+    part = training.train_batch_size // replicas.num_replicas
+    if part % training.accumulation_steps:
+        raise ValueError(
+            f"A replica's {part} examples do not divide into "
+            f"--accumulation_steps={training.accumulation_steps} parts."
+        )
+    return process_slice
 
 
 def _config(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfdistill import experiment
-from tfdistill.agreement import tokenizer_of
+from tfdistill.agreement import check_length, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -37,6 +37,8 @@ def extract_teacher(
         records, teacher, artefacts.vocab_file, corpus.do_lower_case
     )
     size = len(tokenizer.vocabulary)
+    records = records.with_vocabulary(size)
+    check_length(teacher.model, records)
     codec = make_codec(knowledge.knowledge, size, records.schema.layout)
     added, schema = knowledge_schema(records, codec, size)
     writer = RecordSetWriter(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 StrPath = str | os.PathLike[str]
+_PARTIAL = ".partial"
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def write_atomically(path: StrPath) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
         yield temporary
         for made in [temporary, *temporary.rglob("*")]:
@@ -45,6 +46,11 @@ def write_atomically(path: StrPath) -> Iterator[pathlib.Path]:
         else:
             temporary.unlink(missing_ok=True)
         raise
+
+
+def holds_anything(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds more than what a kill left of a write."""
+    return any(path.suffix != _PARTIAL for path in folder.iterdir())
 
 
 def _flush(path: pathlib.Path) -> None:

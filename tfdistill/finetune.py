@@ -31,8 +31,8 @@ def finetune(
 ) -> dict[str, Any]:
     """Train or adapt a masked LM on records, from labels alone."""
     task = experiment.find_task(general.task)
-    records = open_record_set(artefacts.records)
     replicas = make_replicas(general.replicas, general.num_devices)
+    records = open_record_set(artefacts.records)
     tokenizer = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
     )

@@ -52,8 +52,8 @@ def make_records(
     """Make masked-LM records from text."""
     if general.task != "mlm":
         raise ValueError(f"Unknown task {general.task!r}. Known: mlm.")
-    if masking.eval_fraction and not artefacts.eval_records:
-        raise ValueError("--eval_fraction needs --eval_records.")
+    if masking.eval_fraction:
+        _check_eval_records(artefacts)
     tokenizer = _tokenizer(artefacts.vocab_file, corpus.do_lower_case)
     plan = plan_units(
         text_files(artefacts.text),
@@ -109,6 +109,10 @@ def make_records(
                 for i, (unit, name) in enumerate(zip(units, names, strict=True))
                 if name in missing
             ]
+    # Both folders have been accepted before either is made.
+    for writer in writers.values():
+        if writer.finished is None:
+            writer.begin()
     _run(jobs, process_count(general.num_processes))
     summary: dict[str, Any] = {
         "documents": plan.documents["train"],
@@ -131,6 +135,17 @@ def _tokenizer(vocab_file: str, do_lower_case: bool) -> Tokenizer:
         do_lower_case=do_lower_case,
         source=vocab_file,
     )
+
+
+def _check_eval_records(artefacts: Artefacts) -> None:
+    if not artefacts.eval_records:
+        raise ValueError("--eval_fraction needs --eval_records.")
+    folders = {artefacts.records, artefacts.eval_records}
+    if len({Path(folder).resolve() for folder in folders}) == 1:
+        raise ValueError(
+            f"--records and --eval_records are both {artefacts.records}; "
+            "each needs a folder of its own."
+        )
 
 
 def _check(plan: Plan, masking: Masking, artefacts: Artefacts) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfdistill.agreement import check_length
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import RecordSet, evaluation_batches
 from tfdistill.replicas import Replicas
@@ -25,12 +26,21 @@ def score(
     batch_size: int,
     seed: int,
     max_batches: int = 0,
-) -> Callable[[], dict[str, float]]:
+) -> Callable[..., dict[str, float]]:
     """Returns a function that evaluates a model on held-out records.
 
     The step is compiled once, so the function may be called while the model
-    is trained.
+    is trained. It takes a number of batches to stop after, if need be.
+
+    Raises:
+        ValueError: The records do not fit the models, or the batch does not
+            divide among the replicas.
     """
+    records = records.with_vocabulary(len(tokenizer.vocabulary))
+    for reader in (model, teacher):
+        if reader is not None:
+            check_length(reader, records)
+    process_slice = replicas.process_slice(batch_size)
     reads = frozenset({"logits"})
     if "next_sentence" in parts:
         reads |= {"next_sentence_logits"}
@@ -47,18 +57,18 @@ def score(
 
     compiled = replicas.compile(step)
 
-    def run() -> dict[str, float]:
+    def run(most: int = num_batches) -> dict[str, float]:
         batches = evaluation_batches(
             records,
             batch_size=batch_size,
-            process_slice=replicas.process_slice(batch_size),
+            process_slice=process_slice,
             transform=task.transform(records, tokenizer, seed),
         )
         return evaluate(
             compiled,
             batches,
             task.finish,
-            num_batches=num_batches,
+            num_batches=min(most, num_batches),
             shown=replicas.is_chief,
         )
 

@@ -113,7 +113,7 @@ def test_needs_teacher(saved):
     [
         ("lstm(num_layers=2)", "Unknown name 'lstm'.*Known: bert, teacher_l"),
         ("bert(layers=2)", "Unknown argument 'layers'"),
-        ("bert(num_layers=two)", "num_layers='two' of a BERT model is not"),
+        ("bert(num_layers=two)", "num_layers=two .* is not a whole number"),
         ("bert(hidden_dim=13)", "hidden_dim=13 is no multiple of"),
         ("teacher_layers", "lacks layers"),
         ("teacher_layers(layers=[])", "is not a list such as"),

@@ -119,7 +119,11 @@ def test_damaged_shard_of_an_unfinished_set_is_missing(tmp_path):
 
 
 def test_other_identity_is_refused(tmp_path):
-    writer_for(tmp_path / "unfinished")
+    early = writer_for(tmp_path / "unfinished", {"task": "other"})
+    assert not (tmp_path / "unfinished").exists()
+    writer_for(tmp_path / "unfinished").begin()
+    with pytest.raises(ValueError, match="other input or settings"):
+        early.begin()
     with pytest.raises(ValueError, match="other input or settings"):
         writer_for(tmp_path / "unfinished", {"task": "other"})
     write_set(tmp_path / "set", SIZES)

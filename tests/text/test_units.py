@@ -64,8 +64,11 @@ def test_a_long_document_is_cut_at_line_ends(tmp_path):
 
 def test_text_that_is_not_utf8_names_the_byte(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_bytes(b"fine\n\nbad \xff here\n")
+    path.write_bytes(b"fine\n\nbad . here\n")
     plan = plan_units([path], unit_bytes=1000, eval_fraction=0.0)
+    path.write_bytes(b"fine\n\nbad \xff here\n")
+    with pytest.raises(ValueError, match=r"a\.txt is not UTF-8: byte 10"):
+        plan_units([path], unit_bytes=1000, eval_fraction=0.0)
     with pytest.raises(ValueError, match=r"a\.txt is not UTF-8: byte 10"):
         read_unit(plan.units["train"][0])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -55,16 +56,16 @@ def run_command(
                 f"python -m {command} {example}"
             )
     except (flags.Error, ValueError, OSError) as error:
-        _fail(command, error, EXIT_USAGE)
+        _fail(command, _in_one_line(error), EXIT_USAGE)
     verbose = int(values["verbosity"].value) > 0
     try:
         summary = main(*chosen)
     except KeyboardInterrupt:
         _fail(command, "interrupted", 130)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except _failures() as error:
         if verbose:
             raise
-        _fail(command, error, EXIT_FAILED)
+        _fail(command, _in_one_line(error), EXIT_FAILED)
     sys.stderr.flush()
     print(json.dumps(summary), flush=True)
     sys.exit(0)
@@ -91,11 +92,33 @@ def _command_name(main: Callable) -> str:
     return module
 
 
-def _fail(command: str, error: object, status: int) -> NoReturn:
-    message = " ".join(str(error).split()) or type(error).__name__
+def _fail(command: str, message: str, status: int) -> NoReturn:
     sys.stderr.write(f"{command}: error: {message}\n")
     sys.stderr.flush()
     sys.exit(status)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Returns the exceptions that input or machine cause; others are bugs."""
+    known = (ValueError, OSError, FloatingPointError, MemoryError)
+    # Not every command needs TensorFlow, which takes seconds to import.
+    tensorflow = sys.modules.get("tensorflow")
+    return (*known, tensorflow.errors.OpError) if tensorflow else known
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    name = type(error).__name__
+    if type(error).__module__.startswith("tensorflow"):
+        # The cause stands last, between where it happened and where again.
+        lines = [x.strip() for x in str(error).splitlines()]
+        lines = [x for x in lines if x and not x.startswith("[[")]
+        cause = re.sub(r"{{.*?}}|\[Op:.*", "", (lines or [""])[-1]).strip()
+        return f"{name} of TensorFlow: {cause} --verbosity=1 shows where."
+    # absl begins some of its messages like this.
+    message = " ".join(str(error).split()).removeprefix("ERROR:: ")
+    return message or name
 
 
 def _parse(argv: list[str]) -> flags.FlagValues:
@@ -107,7 +130,12 @@ def _parse(argv: list[str]) -> flags.FlagValues:
     flags.DEFINE_integer(
         "verbosity", 0, "1 shows tracebacks", flag_values=values
     )
-    rest = values(argv)
+    try:
+        rest = values(argv)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"A --flagfile is not UTF-8: byte {error.start} cannot be decoded."
+        ) from None
     if len(rest) > 1:
         raise ValueError(
             f"Unexpected argument {rest[1]!r}: settings are given as "

@@ -5,6 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+# TensorFlow has no wider integers.
+_LARGEST_INT = 2**63 - 1
+
 
 def option(
     default: Any,
@@ -60,6 +63,8 @@ def _validate(field: dataclasses.Field, value: Any) -> None:
         refuse(f"of type {wanted.__name__}")
     if wanted is float and not math.isfinite(value):
         refuse("a finite number")
+    if wanted is int and value > _LARGEST_INT:
+        refuse(f"at most {_LARGEST_INT}")
     declared = field.metadata
     if declared["minimum"] is not None and value < declared["minimum"]:
         refuse(f"at least {declared['minimum']}")

@@ -65,6 +65,7 @@ class General(Options):
         "Devices that mirrored uses; on a machine without GPUs this many "
         "logical CPU devices are made. 0: all there are.",
         minimum=0,
+        maximum=256,
     )
     num_processes: int = option(
         0, "Processes for text work; 0: one per core.", minimum=0

@@ -8,8 +8,17 @@ Python literals or bare words, which are read as strings.
 import ast
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+
+# What an argument is, by the type of its default.
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "a word",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +41,15 @@ def parse_spec(text: str, known: Mapping[str, Callable[..., Any]]) -> Spec:
     Args:
         text: The spec. A bare `name` is the spec without arguments.
         known: Callables by name. Their keyword parameters are the arguments
-            which a spec of that name may give.
+            which a spec of that name may give; where they have a default,
+            an argument must be of its type.
 
     Raises:
         ValueError: The text is no spec, the name or an argument is not
-            known, or an argument without a default is not given.
+            known, an argument is of another type, or one without a default
+            is not given.
     """
-    spec = _parse(text)
+    spec = _parse(text, known)
     if spec.name not in known:
         raise ValueError(
             f"Unknown name {spec.name!r} in {text!r}. "
@@ -65,10 +76,24 @@ def parse_spec(text: str, known: Mapping[str, Callable[..., Any]]) -> Spec:
     ]
     if missing:
         raise ValueError(f"{text!r} lacks {missing[0]}=…")
+    for name, value in spec.arguments.items():
+        _check_kind(name, value, parameters[name].default, text)
     return spec
 
 
-def _parse(text: str) -> Spec:
+def _check_kind(name: str, value: Any, default: Any, text: str) -> None:
+    wanted = type(default)
+    if wanted not in _KINDS:
+        return
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if wanted is float and fits:
+        # Written so that not-a-number fails, and a huge integer too.
+        fits = abs(value) <= sys.float_info.max
+    if not fits:
+        raise ValueError(f"{name}={value} in {text!r} is not {_KINDS[wanted]}.")
+
+
+def _parse(text: str, known: Mapping[str, Callable[..., Any]]) -> Spec:
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -81,11 +106,17 @@ def _parse(text: str) -> Spec:
         and not node.args
         and all(keyword.arg for keyword in node.keywords)
     ):
-        return Spec(
-            node.func.id,
-            {str(k.arg): _literal(k.value, text) for k in node.keywords},
-        )
-    raise ValueError(f"Expected name(key=value, …), received {text!r}.")
+        arguments: dict[str, Any] = {}
+        for keyword in node.keywords:
+            name = str(keyword.arg)
+            if name in arguments:
+                raise ValueError(f"{text!r} gives {name} twice.")
+            arguments[name] = _literal(keyword.value, text)
+        return Spec(node.func.id, arguments)
+    raise ValueError(
+        f"Expected name(key=value, …), received {text!r}. "
+        f"Known names: {', '.join(sorted(known))}."
+    )
 
 
 def _literal(node: ast.expr, text: str) -> Any:

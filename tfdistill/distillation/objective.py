@@ -41,6 +41,9 @@ class Objective:
         weights: Feature of a batch, 1.0 where a value counts.
         epsilon: Added to the sum of weights.
         part: Part of the model that makes what it reads.
+        check: Called before training with the K pieces that are known of
+            each distribution (None: all) and V. Raises ValueError where
+            values cannot be computed from them.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Objective:
     weights: str
     epsilon: float
     part: str
+    check: Callable[[int | None, int], None] = lambda stored, size: None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,19 @@ def soft_targets(
     if type(k) is not int or k < 0:
         raise ValueError(f"soft_targets(k={k}): k is no positive number.")
 
+    def check(stored: int | None, vocabulary_size: int) -> None:
+        check_tail(
+            tail,
+            temperature=temperature,
+            is_whole=k == 0 and stored is None,
+        )
+        most = vocabulary_size if stored is None else stored
+        if k > most:
+            raise ValueError(
+                f"soft_targets(k={k}): only {most} pieces of each "
+                "distribution are known."
+            )
+
     def values(
         outputs: Outputs, batch: Batch, teacher: Distribution | None
     ) -> tf.Tensor:
@@ -105,9 +122,10 @@ def soft_targets(
             scale_by_temperature=scale_by_temperature,
         )
 
-    return _objective(
+    objective = _objective(
         "soft_targets", binding, weight, reduction, values, is_soft=True
     )
+    return dataclasses.replace(objective, check=check)
 
 
 def labels(

@@ -10,6 +10,7 @@ from tfdistill.records.knowledge import (
     Codec,
     Distribution,
     make_codec,
+    stored_pieces,
     truncate,
 )
 from tfdistill.records.record_set import RecordSet, open_record_set
@@ -29,6 +30,7 @@ __all__ = [
     "make_codec",
     "masked_lm_features",
     "open_record_set",
+    "stored_pieces",
     "training_batches",
     "truncate",
 ]

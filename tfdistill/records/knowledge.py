@@ -225,6 +225,12 @@ def make_codec(spec: str, vocabulary_size: int, layout: str) -> Codec:
     return codec
 
 
+def stored_pieces(spec: str) -> int | None:
+    """Returns the K of `top_k(k=…)`, None for the whole distribution."""
+    k = top_k(**parse_spec(spec, KNOWLEDGE).arguments)
+    return None if isinstance(k, str) else k
+
+
 def truncate(distribution: Distribution, k: int) -> Distribution:
     """Keep the K most probable pieces of sorted distributions.
 

@@ -3,6 +3,7 @@
 They carry no manifest, so their schema is read off the first example.
 """
 
+import dataclasses
 import pathlib
 
 import tensorflow as tf
@@ -11,6 +12,14 @@ from tfdistill.records.schema import Feature, Schema
 
 # Ids fit in 31 bits; what the vocabulary's size is, these records don't say.
 _ANY_ID = 1 << 31
+_NEEDED = (
+    "input_ids",
+    "input_mask",
+    "segment_ids",
+    "masked_lm_positions",
+    "masked_lm_ids",
+    "masked_lm_weights",
+)
 
 
 def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
@@ -25,15 +34,15 @@ def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
             examples under BERT's names.
     """
     lengths = _first_example(path)
-    needed = ("input_ids", "input_mask", "segment_ids")
-    missing = [name for name in needed if name not in lengths]
+    # A feature without values is as good as none.
+    missing = [name for name in _NEEDED if not lengths.get(name)]
     if missing:
         raise ValueError(
             f"{path}: no feature {missing[0]!r} in its first example. "
             f"Found: {', '.join(sorted(lengths)) or 'none'}."
         )
     length = lengths["input_ids"]
-    slots = lengths.get("masked_lm_positions", 0)
+    slots = lengths["masked_lm_positions"]
     features = [
         Feature(
             name="input_ids", length=length, limit=_ANY_ID, mask="input_mask"
@@ -45,24 +54,26 @@ def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
             is_step=True,
             within="input_ids",
         ),
+        Feature(
+            name="masked_lm_positions",
+            length=slots,
+            limit=length,
+            mask="masked_lm_weights",
+            mask_is_float=True,
+        ),
+        Feature(name="masked_lm_ids", length=slots, limit=_ANY_ID),
     ]
-    if slots:
-        features += [
-            Feature(
-                name="masked_lm_positions",
-                length=slots,
-                limit=length,
-                mask="masked_lm_weights",
-                mask_is_float=True,
-            ),
-            Feature(name="masked_lm_ids", length=slots, limit=_ANY_ID),
-        ]
     if "next_sentence_labels" in lengths:
         features.append(Feature(name="next_sentence_labels", length=0, limit=2))
     knowledge = None
     if "top_k_indices" in lengths:
         size = lengths["top_k_indices"]
-        knowledge = f"top_k(k={size // max(slots, 1)})"
+        if not size or size % slots:
+            raise ValueError(
+                f"{path}: 'top_k_indices' holds {size} values in its first "
+                f"example, which do not divide among {slots} masked positions."
+            )
+        knowledge = f"top_k(k={size // slots})"
         features += [
             Feature(name="truncated_masked_lm_probs", length=size),
             Feature(name="top_k_indices", length=size, limit=_ANY_ID),
@@ -73,6 +84,15 @@ def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
             Feature(name="masked_lm_probs", length=lengths["masked_lm_probs"])
         )
     return Schema(tuple(features), "plain"), knowledge
+
+
+def with_vocabulary(schema: Schema, size: int) -> Schema:
+    """Returns an inferred schema whose ids are those of a vocabulary."""
+    features = tuple(
+        dataclasses.replace(f, limit=size) if f.limit == _ANY_ID else f
+        for f in schema.features
+    )
+    return dataclasses.replace(schema, features=features)
 
 
 def _first_example(path: pathlib.Path) -> dict[str, int]:

@@ -10,6 +10,7 @@ import glob
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from tfdistill.files import read_json
 from tfdistill.records.knowledge import Codec, make_codec
-from tfdistill.records.published import published_schema
+from tfdistill.records.published import published_schema, with_vocabulary
 from tfdistill.records.schema import Schema
 
 FORMAT = "tfdistill records"
@@ -99,11 +100,17 @@ class RecordSet:
                 f"({made_with[:12]}…) than {whose} has ({fingerprint[:12]}…)."
             )
 
+    def with_vocabulary(self, size: int) -> "RecordSet":
+        """Returns the set, whose ids are checked as they are read."""
+        schema = with_vocabulary(self.schema, size)
+        return dataclasses.replace(self, schema=schema)
+
     def damage(self) -> str | None:
         """Read every shard through; returns what is wrong, or None."""
         for shard in self.shards:
             try:
                 found = count_examples(shard.path)
+                _check_examples(shard.path, self.schema)
             except ValueError as error:
                 return str(error)
             if found != shard.examples:
@@ -128,6 +135,19 @@ def count_examples(path: pathlib.Path) -> int:
     except tf.errors.OpError as error:
         raise ValueError(f"{path} cannot be read: {error.message}") from None
     return int(count)
+
+
+def _check_examples(path: pathlib.Path, schema: Schema) -> None:
+    try:
+        for examples in tf.data.TFRecordDataset(str(path)).batch(256):
+            schema.decode(examples)
+    except tf.errors.InvalidArgumentError as error:
+        cause = re.sub(
+            r"{{.*?}}|Name: <unknown>,|\[Op:.*|assertion failed:|[][']",
+            "",
+            " ".join(error.message.split()),
+        )
+        raise ValueError(f"{path}: {' '.join(cause.split())}") from None
 
 
 def open_record_set(path: str) -> RecordSet:

@@ -144,6 +144,9 @@ class Schema:
         Returns:
             Every feature and mask: int32 or float32, `[B, length]`, or
             `[B]` for scalars.
+
+        Raises:
+            tf.errors.InvalidArgumentError: An example is not of the schema.
         """
         if self.layout == "packed":
             return self._decode_packed(serialized)
@@ -158,6 +161,9 @@ class Schema:
                     shape, tf.float32 if f.mask_is_float else tf.int64
                 )
         parsed = tf.io.parse_example(serialized, kinds)
+        for f in self.features:
+            if f.limit:
+                parsed[f.name] = _within(parsed[f.name], f)
         scalars = {f.name for f in self.features if f.length == 0}
         return {
             name: _narrow(tf.squeeze(v, 1) if name in scalars else v)
@@ -249,6 +255,18 @@ def _numbers(values: np.ndarray, is_int: bool) -> tf.train.Feature:
     return tf.train.Feature(
         float_list=tf.train.FloatList(value=values.astype(np.float32))
     )
+
+
+def _within(values: tf.Tensor, feature: Feature) -> tf.Tensor:
+    """Refuse integers out of range, which a GPU would read past its end."""
+    wrong = tf.boolean_mask(values, (values < 0) | (values >= feature.limit))
+    check = tf.debugging.Assert(
+        tf.size(wrong) == 0,
+        [f"{feature.name} holds", wrong, f"not in [0, {feature.limit})"],
+        summarize=1,
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(values)
 
 
 def _narrow(values: tf.Tensor) -> tf.Tensor:

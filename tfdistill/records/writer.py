@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfdistill.files import (
+    holds_anything,
     read_json,
     sha256_of,
     write_atomically,
@@ -43,10 +44,10 @@ class RecordSetWriter:
         shard_names: list[str],
         vocabulary: bytes | None,
     ) -> None:
-        """Begin, or take up, a set.
+        """Prepare to write a set, or to take it up.
 
         Args:
-            folder: Where it goes; made if it does not exist.
+            folder: Where it goes; made when the first shard is begun.
             schema: What the examples hold.
             identity: What makes them, as JSON values. A finished or
                 unfinished set in the folder must have the same.
@@ -60,41 +61,57 @@ class RecordSetWriter:
         self._schema = schema
         self._shard_names = shard_names
         self._identity = dict(identity)
-        wanted = digest(
+        self._vocabulary = vocabulary
+        self._wanted = digest(
             {
                 "identity": self._identity,
                 "schema": schema.to_json(),
                 "shards": shard_names,
             }
         )
+        self._is_begun = False
         self.finished: RecordSet | None = None
         if (self._folder / MANIFEST).exists():
             manifest = read_json(self._folder / MANIFEST)
-            if manifest.get("wanted") != wanted:
+            if manifest.get("wanted") != self._wanted:
                 raise ValueError(
                     f"{folder} holds other records (made from other input "
                     "or settings). Remove it or choose another folder."
                 )
             self.finished = open_with_manifest(self._folder)
-            return
-        self._wanted = wanted
-        mark = self._folder / IDENTITY
+        else:
+            self._check_folder()
+
+    def _check_folder(self) -> None:
+        folder, mark = self._folder, self._folder / IDENTITY
         if mark.exists():
-            if read_json(mark).get("wanted") != wanted:
+            if read_json(mark).get("wanted") != self._wanted:
                 raise ValueError(
                     f"{folder} holds unfinished records made from other "
                     "input or settings. Remove it or choose another folder."
                 )
-        elif self._folder.is_dir() and any(self._folder.iterdir()):
+        elif folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, expected a folder.")
+        elif folder.exists() and holds_anything(folder):
             raise ValueError(
                 f"{folder} is not empty and holds no records of this "
                 "program. Choose another folder."
             )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_json(mark, {"wanted": wanted})
-        if vocabulary is not None:
+
+    def begin(self) -> None:
+        """Make the folder and say in it what is being written.
+
+        Raises:
+            ValueError: Another process has begun something else there.
+        """
+        if self._is_begun:
+            return
+        self._check_folder()
+        write_json(self._folder / IDENTITY, {"wanted": self._wanted})
+        if self._vocabulary is not None:
             with write_atomically(self._folder / VOCABULARY) as temporary:
-                temporary.write_bytes(vocabulary)
+                temporary.write_bytes(self._vocabulary)
+        self._is_begun = True
 
     def missing(self) -> list[str]:
         """Returns the shards that are not there or are damaged."""
@@ -111,6 +128,7 @@ class RecordSetWriter:
 
     def shard(self, name: str) -> "ShardWriter":
         """Returns a context manager that writes one shard."""
+        self.begin()
         return ShardWriter(self._folder / name, self._schema)
 
     def finish(self) -> RecordSet:

@@ -46,6 +46,9 @@ def plan_units(
             documents.
         unit_bytes: Bytes of a unit, about.
         eval_fraction: Share of the documents in `eval`.
+
+    Raises:
+        ValueError: The text is not UTF-8; names the file and the byte.
     """
     ranges: dict[str, list[tuple[str, int, int]]] = {s: [] for s in SPLITS}
     text = hashlib.sha256()
@@ -73,16 +76,20 @@ def read_unit(unit: Unit) -> list[list[str]]:
         with open(path, "rb") as file:
             file.seek(start)
             raw = file.read(end - start)
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8: byte {start + error.start} cannot be "
-                "decoded."
-            ) from None
+        text = _decoded(path, raw, start)
         lines = [line.strip() for line in text.split("\n")]
         documents.append([line for line in lines if line])
     return documents
+
+
+def _decoded(path: str | Path, raw: bytes, start: int) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8: byte {start + error.start} cannot be "
+            "decoded."
+        ) from None
 
 
 def _documents(
@@ -97,6 +104,7 @@ def _documents(
 
     with open(path, "rb") as file:
         for line in file:
+            _decoded(path, line, end)
             text.update(line)
             is_blank = not line.strip()
             if end > start and (

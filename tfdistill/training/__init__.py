@@ -8,7 +8,7 @@ from tfdistill.training.optimizers import (
     Schedule,
     make_optimizer,
 )
-from tfdistill.training.run_directory import RunDirectory
+from tfdistill.training.run_directory import RunDirectory, find_result
 
 __all__ = [
     "OPTIMIZERS",
@@ -17,6 +17,7 @@ __all__ = [
     "RunDirectory",
     "Schedule",
     "evaluate",
+    "find_result",
     "make_optimizer",
     "train",
 ]

@@ -96,13 +96,19 @@ def train(
         newest metrics `train` and `eval` (of the best step, if watched).
 
     Raises:
-        FloatingPointError: The loss is not finite; the message names the
-            step.
+        FloatingPointError: The loss or a variable is not finite; the
+            message names the step, of which no checkpoint is written.
+        ValueError: The newest checkpoint is damaged or of another model.
     """
     step, notes = 0, _Progressed()
     newest = run.latest_checkpoint()
     if newest is not None:
-        stored = load_state(newest, state)
+        try:
+            stored = load_state(newest, state)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Remove it to go on from the one before."
+            ) from None
         step = stored.pop("step")
         notes = _Progressed(**stored)
         logging.info("Going on from step %d (%s).", step, newest)
@@ -131,8 +137,8 @@ def train(
                 [batch["example_index"].shape[0]],
                 tf.constant(step, tf.int64),
             )
-            window.add(train_step(batch), step)
             step += 1
+            window.add(train_step(batch), step)
             is_last = step == cadence.num_train_steps or stop.asked
             if step % cadence.log_every_steps == 0 or is_last:
                 latest = window.means()
@@ -144,6 +150,7 @@ def train(
                 step % cadence.eval_every_steps == 0
                 or step == cadence.num_train_steps
             ):
+                window.check()
                 metrics = evaluate()
                 if is_chief:
                     run.record("eval", step, metrics)
@@ -186,8 +193,13 @@ def _improves(
     if not cadence.early_stop_metric:
         return False
     value = metrics[cadence.early_stop_metric]
-    better = notes.best is None or (
-        value > notes.best if cadence.higher_is_better else value < notes.best
+    better = not math.isnan(value) and (
+        notes.best is None
+        or (
+            value > notes.best
+            if cadence.higher_is_better
+            else value < notes.best
+        )
     )
     if better:
         notes.best, notes.best_step = value, step

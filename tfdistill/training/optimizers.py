@@ -72,6 +72,12 @@ def adamw(
     return dict(locals())
 
 
+# By the beginning of an argument's name: what it must be.
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "weight_decay": ("at least 0", lambda x: x >= 0),
+    "beta": ("in [0, 1)", lambda x: 0 <= x < 1),
+    "epsilon": ("positive", lambda x: x > 0),
+}
 _CLASSES: dict[str, tuple[type, Callable[..., dict]]] = {
     "bert_adam": (BertAdam, bert_adam),
     "adamw": (AdamW, adamw),
@@ -93,9 +99,15 @@ def make_optimizer(
             layer norm: these are not decayed.
 
     Raises:
-        ValueError: The spec is not known.
+        ValueError: The spec is not known, or an argument is out of range.
     """
     parsed = parse_spec(spec, OPTIMIZERS)
+    for name, value in parsed.arguments.items():
+        for prefix, (expected, is_allowed) in _RANGES.items():
+            if name.startswith(prefix) and not is_allowed(value):
+                raise ValueError(
+                    f"{name}={value} in {spec!r} is not {expected}."
+                )
     kind, arguments = _CLASSES[parsed.name]
     optimizer = kind(learning_rate=schedule, **arguments(**parsed.arguments))
     optimizer.exclude_from_weight_decay(

@@ -16,10 +16,36 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.files import read_json, write_atomically, write_json
+from tfdistill.files import (
+    holds_anything,
+    read_json,
+    write_atomically,
+    write_json,
+)
 from tfdistill.tensors import load_tensors, save_tensors
 
 State = Mapping[str, keras.Variable]
+
+
+def find_result(
+    path: str | pathlib.Path, config: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Returns the result of a run, None while it is not finished or begun.
+
+    Raises:
+        ValueError: The folder holds another run or something else.
+    """
+    path = pathlib.Path(path)
+    stored = path / "config.json"
+    if stored.exists():
+        as_stored = json.loads(json.dumps(config))
+        _refuse_other(read_json(stored), as_stored, path)
+    elif path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file, expected a folder for a run.")
+    elif path.exists() and holds_anything(path):
+        raise ValueError(f"{path} is not empty and holds no run.")
+    result = path / "result.json"
+    return read_json(result) if result.exists() else None
 
 
 class RunDirectory:
@@ -48,16 +74,13 @@ class RunDirectory:
         self.path = pathlib.Path(path)
         self._keep = keep_checkpoint_max
         config = json.loads(json.dumps(config))
-        stored = self.path / "config.json"
-        if stored.exists():
-            _refuse_other(read_json(stored), config, self.path)
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            raise ValueError(f"{path} is not empty and holds no run.")
-        else:
-            self.path.mkdir(parents=True, exist_ok=True)
+        find_result(path, config)
+        # First of all: what follows may fail where a disk is full.
+        if not (self.path / "config.json").exists():
+            write_json(self.path / "config.json", config)
+        if not (self.path / "run.flags").exists():
             with write_atomically(self.path / "run.flags") as temporary:
                 temporary.write_text("\n".join(flag_lines) + "\n")
-            write_json(stored, config)
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
         self._config = config
@@ -112,7 +135,7 @@ class RunDirectory:
         if not path.exists():
             return
         kept = []
-        for line in path.read_text().splitlines():
+        for line in path.read_text("utf-8", "replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
@@ -145,12 +168,19 @@ class RunDirectory:
 def save_state(
     path: pathlib.Path, state: State, notes: Mapping[str, Any]
 ) -> None:
-    """Write variables and notes to one file."""
-    save_tensors(
-        path,
-        {name: np.asarray(variable) for name, variable in state.items()},
-        {"notes": json.dumps(notes)},
-    )
+    """Write variables and notes to one file.
+
+    Raises:
+        FloatingPointError: A variable is not finite.
+    """
+    arrays = {name: np.asarray(variable) for name, variable in state.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise FloatingPointError(
+                f"{name} is not finite, so {path} is not written: training "
+                "stopped. Try a smaller learning rate."
+            )
+    save_tensors(path, arrays, {"notes": json.dumps(notes)})
 
 
 def load_state(path: pathlib.Path, state: State) -> dict[str, Any]:
@@ -180,6 +210,9 @@ def load_state(path: pathlib.Path, state: State) -> dict[str, Any]:
 def _refuse_other(
     stored: dict[str, Any], config: Mapping[str, Any], path: pathlib.Path
 ) -> None:
+    # A model folder of another program may have a config.json too.
+    if stored.keys().isdisjoint(config):
+        raise ValueError(f"{path} is not empty and holds no run.")
     for name in sorted({*stored, *config}):
         if stored.get(name) != config.get(name):
             raise ValueError(

@@ -1,0 +1,293 @@
+"""Every flagfile is valid; those of configs/smoke run as their headers say."""
+
+import dataclasses
+import json
+import os
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from absl import logging
+
+import tfdistill.config
+from tfdistill.config import Options, parse_spec, run_command
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    General,
+    Knowledge,
+    Masking,
+    Training,
+)
+from tfdistill.distillation import make_objectives
+from tfdistill.models.specs import STUDENTS
+from tfdistill.records import make_codec
+from tfdistill.tasks import TASKS
+from tfdistill.training import OPTIMIZERS, Schedule
+
+ROOT = Path(__file__).parents[2]
+FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
+SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
+COMMANDS = (
+    "extract_wikipedia",
+    "make_vocab",
+    "make_records",
+    "finetune",
+    "extract_teacher",
+    "distill",
+    "evaluate",
+)
+# Commands that run a model say where.
+ON_DEVICES = {"finetune", "extract_teacher", "distill", "evaluate"}
+VOCABULARY_SIZE = 1000
+
+
+def name_of(flagfile: Path) -> str:
+    return flagfile.relative_to(ROOT).as_posix()
+
+
+def header_commands(flagfile: Path) -> list[tuple[str, list[str]]]:
+    """Returns the commands in the header of a flagfile, and their arguments."""
+    commands = []
+    for line in flagfile.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        if line.startswith("# python "):
+            python, m, module, *arguments = shlex.split(line[2:])
+            assert (python, m) == ("python", "-m"), line
+            package, _, command = module.partition(".")
+            assert package == "tfdistill", line
+            assert arguments[0] == f"--flagfile={name_of(flagfile)}", line
+            commands.append((command, arguments))
+    return commands
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """What a command hands to `run_command`."""
+
+    groups: tuple[type[Options], ...]
+    needs: tuple[str, ...]
+
+    def options(self, arguments: list[str]) -> dict[type[Options], Any]:
+        """Returns the options that the command would be called with."""
+        received: list[Options] = []
+
+        def main(*chosen: Options) -> dict[str, Any]:
+            received.extend(chosen)
+            return {}
+
+        with pytest.raises(SystemExit) as exit:
+            run_command(
+                main,
+                *self.groups,
+                needs=self.needs,
+                example="",
+                argv=["command", *arguments],
+            )
+        assert exit.value.code == 0
+        return dict(zip(self.groups, received, strict=True))
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets commands be parsed in this process, from the root."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(logging, "use_absl_handler", lambda: None)
+    monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
+
+
+@pytest.fixture
+def declared(
+    at_root: None, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Declared]:
+    found = {}
+    for command in COMMANDS:
+
+        def note(
+            main: Any,
+            *groups: type[Options],
+            needs: tuple[str, ...],
+            command: str = command,
+            **_: Any,
+        ) -> None:
+            found[command] = Declared(groups, needs)
+
+        module = f"tfdistill.{command}"
+        with monkeypatch.context() as patched:
+            patched.setattr(tfdistill.config, "run_command", note)
+            patched.delitem(sys.modules, module, raising=False)
+            runpy.run_module(module, run_name="__main__")
+    return found
+
+
+def test_the_published_chain_is_there() -> None:
+    chain = [command for command, _ in header_commands(SMOKE_WIKI)]
+    assert chain == list(COMMANDS)
+    published = header_commands(ROOT / "configs" / "wiki.flags")
+    assert (
+        "extract_teacher",
+        ["--flagfile=configs/wiki.flags"],
+    ) in published
+    # That teacher exists, and its vocabulary with it.
+    assert [command for command, _ in published] == [
+        c for c in COMMANDS if c not in ("make_vocab", "finetune")
+    ]
+
+
+@pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
+def test_flagfile_is_valid_for_every_command(
+    flagfile: Path, declared: dict[str, Declared]
+) -> None:
+    assert set(declared) == set(COMMANDS)
+    for command in declared.values():
+        lenient = dataclasses.replace(command, needs=())
+        lenient.options([f"--flagfile={name_of(flagfile)}"])
+
+
+@pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
+def test_header_gives_all_that_its_commands_need(
+    flagfile: Path, declared: dict[str, Declared]
+) -> None:
+    commands = header_commands(flagfile)
+    assert commands
+    for command, arguments in commands:
+        declared[command].options(arguments)
+
+
+@pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
+def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
+    everything = Declared(
+        (Artefacts, General, Corpus, Masking, Knowledge, Training), ()
+    )
+    chosen = everything.options([f"--flagfile={name_of(flagfile)}"])
+    artefacts, training = chosen[Artefacts], chosen[Training]
+    for model in filter(None, (artefacts.model, artefacts.student)):
+        spec = parse_spec(model, STUDENTS)
+        if spec.name == "bert":
+            STUDENTS["bert"](VOCABULARY_SIZE, None, **spec.arguments)
+    task = TASKS[chosen[General].task]
+    if training.objective:
+        make_objectives(training.objective, task.targets, task.soft_target)
+    make_codec(
+        chosen[Knowledge].knowledge,
+        VOCABULARY_SIZE,
+        chosen[Masking].record_layout,
+    )
+    parse_spec(training.optimizer, OPTIMIZERS)
+    Schedule(
+        training.schedule,
+        training.learning_rate,
+        training.num_warmup_steps,
+        training.num_train_steps,
+    )
+
+
+SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """A chain of commands that has run.
+
+    Attributes:
+        root: What stands for the root of the repository.
+        commands: Names and arguments, in order.
+        summaries: What each command printed last, by its name.
+    """
+
+    root: Path
+    commands: list[tuple[str, list[str]]]
+    summaries: dict[str, dict[str, Any]]
+
+
+def run(
+    root: Path, command: str, arguments: list[str]
+) -> tuple[dict[str, Any], str]:
+    """Run a command; returns its summary and what it wrote to stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tfdistill.{command}", *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(summary, dict)
+    return summary, done.stderr
+
+
+@pytest.fixture(scope="module", params=SMOKE, ids=name_of)
+def chain(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Chain]:
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(ROOT / "configs", root / "configs")
+    commands = header_commands(request.param)
+    summaries = {}
+    for command, arguments in commands:
+        summaries[command], _ = run(root, command, arguments)
+    assert sorted(os.listdir(root)) == ["configs", "runs"]
+    yield Chain(root, commands, summaries)
+    shutil.rmtree(root)
+
+
+def test_summaries_say_where_models_ran(chain: Chain) -> None:
+    ran = ON_DEVICES & set(chain.summaries)
+    assert ran
+    for command in ran:
+        summary = chain.summaries[command]
+        assert (summary["replicas"], summary["world_size"]) == ("one", 1)
+
+
+def test_student_is_evaluated_on_held_out_records(chain: Chain) -> None:
+    evaluated = chain.summaries["evaluate"]
+    made = chain.summaries["make_records"]
+    trained = chain.summaries["distill"]
+    assert evaluated["run_dir"] == trained["run_dir"]
+    assert evaluated["eval_records"] == made["eval_records"] != made["records"]
+    assert evaluated["examples"] == made["eval_examples"] > 0
+    assert evaluated["parameters"] == trained["parameters"]
+    assert 0 < evaluated["masked_accuracy"] <= 1
+    assert 0 <= evaluated["teacher_agreement"] <= 1
+    assert evaluated["teacher_kl"] >= 0
+    # The student that was saved is the one that was trained.
+    for name, value in trained["eval"].items():
+        assert evaluated[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_knowledge_covers_all_training_records(chain: Chain) -> None:
+    made = chain.summaries["make_records"]
+    extracted = chain.summaries["extract_teacher"]
+    assert extracted["finished"]
+    assert extracted["extracted_examples"] == made["examples"]
+    assert extracted["extracted_shards"] == made["shards"] > 1
+
+
+def test_models_know_more_than_nothing(chain: Chain) -> None:
+    pieces = chain.summaries["make_vocab"]["pieces"]
+    for command in ("finetune", "distill"):
+        assert chain.summaries[command]["eval"]["perplexity"] < pieces
+
+
+def test_finished_commands_do_nothing_again(chain: Chain) -> None:
+    def changed() -> dict[Path, int]:
+        files = (chain.root / "runs").rglob("*")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    before = changed()
+    for command, arguments in chain.commands[:2]:
+        summary, messages = run(chain.root, command, arguments)
+        first = dict(chain.summaries[command])
+        assert summary.pop("seconds") <= first.pop("seconds") + 5
+        assert summary == first
+        assert "already" in messages
+    assert changed() == before
