@@ -135,8 +135,7 @@ def run(command: str, name: str, *flags: str) -> dict:
 
 
 SOFT = (
-    "--objective=soft_targets(tail=bucket, weight=0.5)",
-    "--objective=labels(weight=0.5)",
+    "--objective=soft_targets(tail=bucket)",
     "--objective=next_sentence",
 )
 LABELS = ("--objective=labels", "--objective=next_sentence")

@@ -33,6 +33,7 @@ from tfdistill.training import OPTIMIZERS, Schedule
 
 ROOT = Path(__file__).parents[2]
 FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
+SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
 SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
 COMMANDS = (
     "extract_wikipedia",
@@ -83,7 +84,7 @@ class Declared:
             received.extend(chosen)
             return {}
 
-        with pytest.raises(SystemExit) as exit:
+        with pytest.raises(SystemExit) as ended:
             run_command(
                 main,
                 *self.groups,
@@ -91,7 +92,7 @@ class Declared:
                 example="",
                 argv=["command", *arguments],
             )
-        assert exit.value.code == 0
+        assert ended.value.code == 0
         return dict(zip(self.groups, received, strict=True))
 
 
@@ -187,9 +188,6 @@ def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
         training.num_warmup_steps,
         training.num_train_steps,
     )
-
-
-SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -138,16 +138,18 @@ def count_examples(path: pathlib.Path) -> int:
 
 
 def _check_examples(path: pathlib.Path, schema: Schema) -> None:
+    examples = tf.data.TFRecordDataset(str(path)).batch(256)
     try:
-        for examples in tf.data.TFRecordDataset(str(path)).batch(256):
-            schema.decode(examples)
+        for _ in examples.map(schema.decode):
+            pass
     except tf.errors.InvalidArgumentError as error:
+        # What is in front of the cause names parts of the pipeline.
         cause = re.sub(
-            r"{{.*?}}|Name: <unknown>,|\[Op:.*|assertion failed:|[][']",
+            r"^.*Iterator::\S+ |Name: <unknown>, |assertion failed: |[][]|\n.*",
             "",
-            " ".join(error.message.split()),
+            error.message,
         )
-        raise ValueError(f"{path}: {' '.join(cause.split())}") from None
+        raise ValueError(f"{path}: {' '.join(cause.split())}.") from None
 
 
 def open_record_set(path: str) -> RecordSet:

@@ -262,8 +262,11 @@ def _within(values: tf.Tensor, feature: Feature) -> tf.Tensor:
     wrong = tf.boolean_mask(values, (values < 0) | (values >= feature.limit))
     check = tf.debugging.Assert(
         tf.size(wrong) == 0,
-        [f"{feature.name} holds", wrong, f"not in [0, {feature.limit})"],
-        summarize=1,
+        [
+            f"{feature.name} holds",
+            wrong[:1],
+            f"where 0 to {feature.limit - 1} are expected",
+        ],
     )
     with tf.control_dependencies([] if check is None else [check]):
         return tf.identity(values)
