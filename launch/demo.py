@@ -192,7 +192,10 @@ def print_table(summary: dict[str, dict]) -> None:
     }
     head = ["", *(title for title, _ in columns.values())]
     rows = [
-        [model.replace("_", ", "), *(f.format(values[k]) for k, (_, f) in columns.items())]
+        [
+            model.replace("_", ", "),
+            *(f.format(values[k]) for k, (_, f) in columns.items()),
+        ]
         for model, values in summary.items()
     ]
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]

@@ -40,7 +40,10 @@ def write_atomically(path: StrPath) -> Iterator[pathlib.Path]:
             _flush(made)
         os.replace(temporary, path)
         _flush(path.parent)
-    except BaseException:
+    except BaseException as error:
+        # A full disk is reported without the file that did not fit.
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            error.filename = os.fspath(path)
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:

@@ -48,11 +48,14 @@ def save_tensors(
     checksums = {name: _checksum(array) for name, array in arrays.items()}
     checksums[_METADATA] = _metadata_checksum(metadata)
     with write_atomically(path) as temporary:
-        safetensors.numpy.save_file(
-            arrays,
-            temporary,
-            metadata={**metadata, _CHECKSUMS: json.dumps(checksums)},
-        )
+        try:
+            safetensors.numpy.save_file(
+                arrays,
+                temporary,
+                metadata={**metadata, _CHECKSUMS: json.dumps(checksums)},
+            )
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}.") from None
 
 
 def load_tensors(

@@ -59,7 +59,9 @@ def ours(path: pathlib.Path) -> set[str]:
     return {n for n in found if n in LEVEL} - {unit(path)}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", MODULES, ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_module(path):
     name = unit(path)
     if name == "__init__":
@@ -97,5 +99,7 @@ def test_every_layer_member_exists():
 def test_a_command_is_a_module_with_a_function_of_its_name():
     for name in COMMANDS:
         tree = ast.parse((ROOT / f"{name}.py").read_text())
-        functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+        functions = {
+            n.name for n in tree.body if isinstance(n, ast.FunctionDef)
+        }
         assert name in functions

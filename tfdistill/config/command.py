@@ -115,7 +115,7 @@ def _in_one_line(error: Exception) -> str:
         lines = [x.strip() for x in str(error).splitlines()]
         lines = [x for x in lines if x and not x.startswith("[[")]
         cause = re.sub(r"{{.*?}}|\[Op:.*", "", (lines or [""])[-1]).strip()
-        return f"{name} of TensorFlow: {cause} --verbosity=1 shows where."
+        return f"{name} of TensorFlow: {cause}. --verbosity=1 shows where."
     # absl begins some of its messages like this.
     message = " ".join(str(error).split()).removeprefix("ERROR:: ")
     return message or name

@@ -1,5 +1,6 @@
 """Writing record sets: whole shards or none, and the manifest last."""
 
+import contextlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -174,7 +175,13 @@ class ShardWriter:
         self.examples = 0
 
     def __enter__(self) -> "ShardWriter":
-        self._writer = tf.io.TFRecordWriter(str(self._atomic.__enter__()))
+        # The last bytes are written on closing, which may fail as well.
+        with contextlib.ExitStack() as stack:
+            temporary = stack.enter_context(self._atomic)
+            self._writer = stack.enter_context(
+                tf.io.TFRecordWriter(str(temporary))
+            )
+            self._stack = stack.pop_all()
         return self
 
     def add(self, example: Mapping[str, Any]) -> None:
@@ -187,5 +194,4 @@ class ShardWriter:
         self.examples += 1
 
     def __exit__(self, *error: Any) -> None:
-        self._writer.close()
-        self._atomic.__exit__(*error)
+        self._stack.__exit__(*error)

@@ -1,0 +1,213 @@
+"""Extraction: what is stored is what the teacher says, whatever happened."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_training import (
+    CONFIG,
+    Run,
+    V,
+    examples,
+    features,
+    largest_difference,
+)
+
+from tfdistill.distillation import live_teacher
+from tfdistill.distillation.extraction import extract_shards, knowledge_schema
+from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.records import (
+    RecordSetWriter,
+    Schema,
+    evaluation_batches,
+    make_codec,
+    training_batches,
+)
+from tfdistill.replicas import OneDevice
+
+SIZES = [5, 0, 9, 3]
+NAMES = [f"{i}.tfrecord" for i in range(len(SIZES))]
+
+
+def write_inputs(folder, layout):
+    writer = RecordSetWriter(
+        str(folder),
+        schema=Schema(features(), layout),
+        identity={"task": "mlm"},
+        shard_names=NAMES,
+        vocabulary=None,
+    )
+    made = examples(sum(SIZES))
+    for name, size in zip(NAMES, SIZES, strict=True):
+        with writer.shard(name) as shard:
+            for _ in range(size):
+                shard.add(next(made))
+    return writer.finish()
+
+
+def prepared(records, folder, spec):
+    codec = make_codec(spec, V, records.schema.layout)
+    added, schema = knowledge_schema(records, codec, V)
+    writer = RecordSetWriter(
+        str(folder),
+        schema=schema,
+        identity={"knowledge": spec},
+        shard_names=NAMES,
+        vocabulary=None,
+    )
+    return codec, added, writer
+
+
+def extract(records, folder, spec, *, ranks=1, batch_size=4):
+    """Extract as `ranks` processes would, one after the other."""
+    teacher = MaskedLM(CONFIG, 99)
+    for rank in range(ranks):
+        codec, added, writer = prepared(records, folder, spec)
+        extract_shards(
+            records,
+            teacher,
+            codec,
+            added,
+            writer,
+            replicas=OneDevice(),
+            batch_size=batch_size,
+            rank=rank,
+            world_size=ranks,
+        )
+    return writer.finish()
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def read_examples(record_set):
+    paths = [str(s.path) for s in record_set.shards]
+    return [
+        tf.train.Example.FromString(x.numpy()).features.feature
+        for x in tf.data.TFRecordDataset(paths)
+    ]
+
+
+@pytest.mark.parametrize("spec", ["top_k(k=3)", "top_k(k=all)"])
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+def test_inputs_are_kept_and_order_too(tmp_path, layout, spec):
+    records = write_inputs(tmp_path / "in", layout)
+    found = extract(records, tmp_path / "out", spec)
+    assert [s.examples for s in found.shards] == SIZES
+    before, after = read_examples(records), read_examples(found)
+    assert len(before) == len(after) == sum(SIZES)
+    for old, new in zip(before, after, strict=True):
+        for name in old:
+            assert old[name] == new[name], name
+    if layout == "plain":
+        extra = 2 if spec == "top_k(k=3)" else 1
+        assert all(len(e) == 7 + extra for e in after)
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+def test_what_is_stored_is_what_the_teacher_says(tmp_path, layout):
+    records = write_inputs(tmp_path / "in", layout)
+    found = extract(records, tmp_path / "out", "top_k(k=3)")
+    ask = live_teacher(MaskedLM(CONFIG, 99))
+    codec = found.codec(V)
+    for batch in evaluation_batches(
+        found, batch_size=17, process_slice=(0, 17)
+    ):
+        expected = ask(batch).log_probs.numpy()
+        stored = codec.decode(batch)
+        weights = batch["masked_lm_weights"].numpy().astype(bool)
+        order = np.argsort(-expected, axis=-1, kind="stable")[..., :3]
+        np.testing.assert_array_equal(
+            stored.ids.numpy()[weights], order[weights]
+        )
+        np.testing.assert_allclose(
+            stored.log_probs.numpy()[weights],
+            np.take_along_axis(expected, order, -1)[weights],
+            atol=2e-6,
+        )
+        rest = np.log(1 - np.exp(stored.log_probs.numpy()).sum(-1))
+        np.testing.assert_allclose(
+            stored.tail_log_mass.numpy()[weights], rest[weights], atol=1e-5
+        )
+
+
+def test_any_number_of_ranks_writes_the_same_bytes(tmp_path):
+    records = write_inputs(tmp_path / "in", "packed")
+    for ranks in (1, 2, 3):
+        extract(records, tmp_path / str(ranks), "top_k(k=3)", ranks=ranks)
+    one = contents(tmp_path / "1")
+    assert contents(tmp_path / "2") == one
+    assert contents(tmp_path / "3") == one
+
+
+def test_a_rerun_does_only_what_is_missing_or_damaged(tmp_path):
+    records = write_inputs(tmp_path / "in", "packed")
+    extract(records, tmp_path / "whole", "top_k(k=3)")
+    codec, added, writer = prepared(records, tmp_path / "cut", "top_k(k=3)")
+    settings = dict(replicas=OneDevice(), batch_size=4, rank=0, world_size=2)
+    teacher = MaskedLM(CONFIG, 99)
+    done = extract_shards(records, teacher, codec, added, writer, **settings)
+    assert done == {"shards": 2, "examples": SIZES[0] + SIZES[2]}
+    damaged = tmp_path / "cut" / NAMES[2]
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    settings["world_size"] = 1
+    done = extract_shards(records, teacher, codec, added, writer, **settings)
+    assert done == {"shards": 3, "examples": sum(SIZES[1:])}
+    writer.finish()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("spec", "objective"),
+    [
+        ("top_k(k=all)", "soft_targets"),
+        ("top_k(k=all)", "soft_targets(temperature=2)"),
+        (f"top_k(k={V})", "soft_targets(tail=bucket)"),
+        (f"top_k(k={V})", "soft_targets(tail=renormalised, temperature=2)"),
+    ],
+)
+def test_recorded_teacher_is_the_live_one(tmp_path, spec, objective):
+    records = write_inputs(tmp_path / "in", "packed")
+    found = extract(records, tmp_path / "out", spec)
+    objectives = (objective, "next_sentence")
+    live = Run(OneDevice(), objectives=objectives)
+    recorded = Run(
+        OneDevice(), objectives=objectives, teacher="recorded", knowledge=spec
+    )
+    stream = training_batches(
+        found,
+        batch_size=8,
+        seed=1,
+        shuffle_buffer_size=100,
+        first_step=0,
+        process_slice=(0, 8),
+    )
+    for step in range(5):
+        batch = next(stream)
+        batch["step"] = tf.fill([8], tf.constant(step, tf.int64))
+        ours, theirs = recorded.step(batch), live.step(batch)
+        assert float(ours["loss"]) == pytest.approx(
+            float(theirs["loss"]), rel=1e-5
+        )
+    difference = largest_difference(recorded.weights(), live.weights())
+    assert difference[0] < 2e-6, difference
+
+
+def test_records_that_cannot_be_asked_about_are_refused(tmp_path):
+    records = write_inputs(tmp_path / "in", "packed")
+    found = extract(records, tmp_path / "out", "top_k(k=3)")
+    codec = make_codec("top_k(k=3)", V, "packed")
+    with pytest.raises(ValueError, match="holds knowledge already"):
+        knowledge_schema(found, codec, V)
+    unmasked = Schema(
+        tuple(f for f in features() if not f.name.startswith("masked"))
+    )
+    writer = RecordSetWriter(
+        str(tmp_path / "unmasked"),
+        schema=unmasked,
+        identity={},
+        shard_names=[],
+        vocabulary=None,
+    )
+    with pytest.raises(ValueError, match="masked anew in every epoch"):
+        knowledge_schema(writer.finish(), codec, V)
