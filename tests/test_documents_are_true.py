@@ -57,7 +57,7 @@ def test_flags_exist(name):
 
     known = {f.name for g in options.ALL for f in dataclasses.fields(g)}
     known |= {"flagfile", "help", "json", "logdir"}
-    for flag in re.findall(r"--([a-z_]+)", text_of(name)):
+    for flag in re.findall(r"--([a-z_]+)\b(?!--)", text_of(name)):
         assert flag in known, flag
 
 
