@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from golden import golden
 from tiny_training import Run, largest_difference, write_records
 
-from tfdistill.records import training_batches
+from tfdistill.distillation import make_objectives
+from tfdistill.records import Distribution, training_batches
 from tfdistill.replicas import Mirrored, OneDevice
+from tfdistill.tasks import TASKS
+
+GOLDEN = golden("transformer_distillation")["soft_targets"]
 
 BATCH = 8
 STEPS = 20
@@ -138,3 +143,27 @@ def test_teacher_is_frozen_and_without_dropout(records):
     np.testing.assert_array_equal(*answers)
     assert model.trainable_variables == []
     assert largest_difference(before, named_weights(model))[0] == 0.0
+
+
+@pytest.mark.parametrize("case", GOLDEN["original_reduction"])
+@pytest.mark.parametrize("tail", ["left_out", "renormalised"])
+def test_objective_with_the_original_reduction(case, tail):
+    """The whole of an objective: values, weights and the division."""
+    logits = tf.constant([GOLDEN["student_logits"]], tf.float32)
+    teacher = tf.nn.log_softmax(
+        tf.constant([GOLDEN["teacher_logits"]], tf.float32)
+    )
+    ids = tf.constant([GOLDEN["kept_ids"]])
+    known = Distribution(tf.gather(teacher, ids, batch_dims=2), ids)
+    task = TASKS["mlm"]
+    (objective,) = make_objectives(
+        (f"soft_targets(tail={tail}, reduction=original)",),
+        task.targets,
+        task.soft_target,
+    )
+    values = objective.values({"logits": logits}, {}, known)[0]
+    weights = np.array(case["weights"], np.float32)
+    found = (values * weights).numpy().sum() / (
+        weights.sum() + objective.epsilon
+    )
+    assert found == pytest.approx(case[tail], abs=3e-7)

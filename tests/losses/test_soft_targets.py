@@ -1,25 +1,31 @@
-"""Soft targets against numbers worked out by hand.
-
-V = 6, K = 3, two positions. The expected values are those of the source
-system's loss (Transformer_Distillation), computed with NumPy in float64.
-"""
+"""Soft targets against golden numbers, and against each other."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from golden import golden
 
 from tfdistill.losses import soft_targets
 
-TEACHER = np.array([[2, 1, 0, -1, 0.5, -2], [0.0] * 6], np.float32)
-STUDENT = np.array([[1, 1, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]], np.float32)
-IDS = np.array([[0, 1, 4], [0, 1, 2]], np.int32)
+GOLDEN = golden("transformer_distillation")["soft_targets"]
+TEACHER = np.array(GOLDEN["teacher_logits"], np.float32)
+STUDENT = np.array(GOLDEN["student_logits"], np.float32)
+IDS = np.array(GOLDEN["kept_ids"], np.int32)
 LOG_PROBS = tf.nn.log_softmax(TEACHER)
 KEPT = tf.gather(LOG_PROBS, IDS, batch_dims=1)
 TAIL = tf.math.log(1 - tf.reduce_sum(tf.exp(KEPT), -1))
+RAW, WHOLE = GOLDEN["left_out"], GOLDEN["whole"]
+RENORMALISED = GOLDEN["renormalised"]
 
-RAW = [1.2278363, 1.1111457]
-WHOLE = [1.4823075, 2.7222915]
-RENORMALISED = [1.3848363, 2.2222915]
+
+def test_teacher():
+    probs = tf.exp(LOG_PROBS)
+    np.testing.assert_allclose(
+        probs[0], GOLDEN["teacher_probs_of_slot_0"], atol=1e-7
+    )
+    np.testing.assert_allclose(
+        tf.reduce_sum(tf.exp(KEPT), -1), GOLDEN["kept_mass"], atol=1e-6
+    )
 
 
 def test_left_out():
@@ -56,13 +62,13 @@ def test_bucket_is_cross_entropy_over_merged_classes():
 def test_floors():
     student = LOG_PROBS
     whole = soft_targets(student, LOG_PROBS)
-    np.testing.assert_allclose(whole, [1.2511246, 1.7917595], atol=3e-7)
+    np.testing.assert_allclose(whole, GOLDEN["floor_whole"], atol=3e-7)
     # The optimum of `left_out` puts everything on the kept pieces.
     p = np.exp(KEPT.numpy())
     best = np.full((2, 6), -60.0, np.float32)
     np.put_along_axis(best, IDS, np.log(p / p.sum(-1, keepdims=True)), -1)
     raw = soft_targets(best, KEPT, IDS)
-    np.testing.assert_allclose(raw, [0.8032499, 0.5493061], atol=3e-7)
+    np.testing.assert_allclose(raw, GOLDEN["floor_left_out"], atol=3e-7)
 
 
 def test_gradient_of_the_raw_loss():
@@ -71,14 +77,7 @@ def test_gradient_of_the_raw_loss():
         tape.watch(student)
         loss = soft_targets(student, KEPT, IDS)[0]
     found = tape.gradient(loss, student)[0]
-    expected = [
-        -0.3018735,
-        0.0503912,
-        0.0939568,
-        0.0939568,
-        -0.0303880,
-        0.0939568,
-    ]
+    expected = GOLDEN["gradient_left_out_of_slot_0"]
     np.testing.assert_allclose(found, expected, atol=2e-7)
     assert abs(float(tf.reduce_sum(found))) < 1e-6
 

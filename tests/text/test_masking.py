@@ -4,33 +4,21 @@ import random
 
 import numpy as np
 import pytest
+from golden import golden
 
 from tfdistill.text.masking import mask_tokens, num_predictions
 
+GOLDEN = golden("transformer_distillation")["num_predictions"]
 
-@pytest.mark.parametrize(
-    ("length", "count"),
-    [
-        (3, 1),
-        (4, 1),
-        (5, 1),
-        (10, 2),
-        (16, 2),
-        (23, 3),
-        (30, 4),  # 4.5 rounds to even
-        (50, 8),
-        (62, 9),
-        (67, 10),
-        (70, 10),
-        (101, 15),
-        (115, 17),
-        (128, 19),
-        (130, 20),
-        (512, 20),
-    ],
-)
-def test_num_predictions(length, count):
-    assert num_predictions(length, 0.15, 20) == count
+
+@pytest.mark.parametrize("length", GOLDEN["by_length"])
+def test_num_predictions(length):
+    found = num_predictions(
+        int(length),
+        GOLDEN["masked_lm_prob"],
+        GOLDEN["max_predictions_per_seq"],
+    )
+    assert found == GOLDEN["by_length"][length]
 
 
 # [CLS] a b c d e f [SEP] g h i j [SEP]

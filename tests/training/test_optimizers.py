@@ -1,13 +1,15 @@
-"""Optimizer and schedules against numbers worked out by hand."""
+"""Optimizer and schedules against golden numbers."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from golden import golden
 
 from tfdistill.training import SCHEDULES, Schedule, make_optimizer
 
-START = [0.1, -0.2, -0.1]
+GOLDEN = golden("transformer_distillation")
+WORKED = GOLDEN["optimizer"]
 
 
 def optimizer_for(variables, rate=0.01, decay=0.0):
@@ -18,42 +20,34 @@ def optimizer_for(variables, rate=0.01, decay=0.0):
     )
 
 
-@pytest.mark.parametrize(
-    ("decay", "expected"),
-    [
-        (0.0, [0.0683792, -0.1683782, -0.1]),
-        (0.01, [0.0683692, -0.1683582, -0.09999]),
-    ],
-)
-def test_first_update(decay, expected):
-    w = keras.Variable(START, name="kernel")
-    optimizer = optimizer_for({"kernel": w}, decay=decay)
-    optimizer.apply([tf.constant([0.5, -1.0, 0.0])], [w])
-    np.testing.assert_allclose(w.numpy(), expected, atol=5e-8)
+@pytest.mark.parametrize("case", WORKED["after_one_update"])
+def test_first_update(case):
+    w = keras.Variable(WORKED["start"], name="kernel")
+    optimizer = optimizer_for(
+        {"kernel": w}, WORKED["learning_rate"], case["weight_decay"]
+    )
+    optimizer.apply([tf.constant(WORKED["gradient"])], [w])
+    np.testing.assert_allclose(w.numpy(), case["weights"], atol=5e-8)
 
 
 def test_size_of_the_first_updates():
     w = keras.Variable([0.0, 0.0], name="kernel")
     optimizer = optimizer_for({"kernel": w}, rate=1.0)
-    gradient = tf.constant([0.5, -1.0])
-    optimizer.apply([gradient], [w])
-    first = w.numpy()
-    np.testing.assert_allclose(first, [-3.1620777, 3.1621777], rtol=1e-6)
-    optimizer.apply([gradient], [w])
-    np.testing.assert_allclose(
-        w.numpy() - first, [-4.2494016, 4.2494966], rtol=1e-6
-    )
+    before = w.numpy()
+    for sizes in WORKED["update_sizes"]:
+        optimizer.apply([tf.constant(WORKED["gradient"][:2])], [w])
+        np.testing.assert_allclose(np.abs(w.numpy() - before), sizes, rtol=1e-6)
+        before = w.numpy()
 
 
 def test_hundred_steps():
-    x = tf.constant([0.4, 0.2, -0.5])
-    w = keras.Variable(START, name="kernel")
-    optimizer = optimizer_for({"kernel": w}, rate=0.2)
+    case = WORKED["hundred_steps"]
+    x = tf.constant(case["target"])
+    w = keras.Variable(WORKED["start"], name="kernel")
+    optimizer = optimizer_for({"kernel": w}, rate=case["learning_rate"])
     for _ in range(100):
         optimizer.apply([2 * (w.value - x) / 3], [w])
-    np.testing.assert_allclose(
-        w.numpy(), [0.401646, 0.197824, -0.497824], atol=2e-6
-    )
+    np.testing.assert_allclose(w.numpy(), case["weights"], atol=2e-6)
 
 
 def test_norms_and_biases_are_not_decayed():
@@ -81,44 +75,17 @@ def test_adamw_corrects_its_bias():
     np.testing.assert_allclose(w.numpy(), [-0.1], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("peak", "warmup", "total", "expected"),
-    [
-        (
-            5e-5,
-            10_000,
-            100_000,
-            {
-                0: 0.0,
-                1: 5e-9,
-                5000: 2.5e-5,
-                9999: 4.9995e-5,
-                10_000: 4.5e-5,
-                55_000: 2.25e-5,
-                100_000: 0.0,
-                200_000: 0.0,
-            },
-        ),
-        # Eight times the rate for an eighth of the steps.
-        (
-            4e-4,
-            1250,
-            12_500,
-            {
-                625: 2.0e-4,
-                1249: 3.9968e-4,
-                1250: 3.6e-4,
-                6875: 1.8e-4,
-                12_500: 0.0,
-            },
-        ),
-    ],
-)
-def test_published_schedule(peak, warmup, total, expected):
-    schedule = Schedule("bert_linear", peak, warmup, total)
-    for step, rate in expected.items():
+@pytest.mark.parametrize("case", GOLDEN["schedule"])
+def test_published_schedule(case):
+    schedule = Schedule(
+        "bert_linear",
+        case["peak"],
+        case["num_warmup_steps"],
+        case["num_train_steps"],
+    )
+    for step, rate in case["rates"].items():
         np.testing.assert_allclose(
-            float(schedule(step)), rate, rtol=2e-6, atol=1e-12
+            float(schedule(int(step))), rate, rtol=2e-6, atol=1e-12
         )
 
 
@@ -144,8 +111,7 @@ def test_wrong_schedules_are_refused():
 
 
 def test_clipping_of_the_worked_gradient():
-    clipped, norm = tf.clip_by_global_norm([tf.constant([0.5, -1.0, 0.0])], 1.0)
-    np.testing.assert_allclose(norm, 1.118034, rtol=1e-6)
-    np.testing.assert_allclose(
-        clipped[0], [0.4472136, -0.8944272, 0.0], rtol=1e-6
-    )
+    gradient = tf.constant(WORKED["gradient"])
+    clipped, norm = tf.clip_by_global_norm([gradient], 1.0)
+    np.testing.assert_allclose(norm, WORKED["global_norm"], rtol=1e-6)
+    np.testing.assert_allclose(clipped[0], WORKED["clipped_to_1"], rtol=1e-6)

@@ -60,8 +60,8 @@ def run_command(
     verbose = int(values["verbosity"].value) > 0
     try:
         summary = main(*chosen)
-    except KeyboardInterrupt:
-        _fail(command, "interrupted", 130)
+    except KeyboardInterrupt as error:
+        _fail(command, str(error) or "interrupted", 130)
     except _failures() as error:
         if verbose:
             raise

@@ -1,12 +1,12 @@
 """Frozen option classes whose fields know their range and their meaning."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
-# TensorFlow has no wider integers.
+# TensorFlow has no wider integers, and computes with float32.
 _LARGEST_INT = 2**63 - 1
+LARGEST_FLOAT = 3.4e38
 
 
 def option(
@@ -61,7 +61,7 @@ def _validate(field: dataclasses.Field, value: Any) -> None:
         value = float(value)
     if type(value) is not wanted:
         refuse(f"of type {wanted.__name__}")
-    if wanted is float and not math.isfinite(value):
+    if wanted is float and not abs(value) <= LARGEST_FLOAT:
         refuse("a finite number")
     if wanted is int and value > _LARGEST_INT:
         refuse(f"at most {_LARGEST_INT}")

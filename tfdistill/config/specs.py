@@ -8,9 +8,10 @@ Python literals or bare words, which are read as strings.
 import ast
 import dataclasses
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from tfdistill.config.fields import LARGEST_FLOAT
 
 # What an argument is, by the type of its default.
 _KINDS = {
@@ -87,8 +88,7 @@ def _check_kind(name: str, value: Any, default: Any, text: str) -> None:
         return
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if wanted is float and fits:
-        # Written so that not-a-number fails, and a huge integer too.
-        fits = abs(value) <= sys.float_info.max
+        fits = abs(value) <= LARGEST_FLOAT
     if not fits:
         raise ValueError(f"{name}={value} in {text!r} is not {_KINDS[wanted]}.")
 
