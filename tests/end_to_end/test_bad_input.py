@@ -109,6 +109,7 @@ WRONG_FLAGS = [
     ("distill", "--clip_norm=-1", "--clip_norm=-1.0 is not at least 0.0"),
     ("distill", "--keep_checkpoint_max=0", "=0 is not at least 1"),
     ("evaluate", "--eval_records=", "--eval_records is needed"),
+    ("evaluate", "--predict_batch_size=9999999", "is not at most 1048576"),
 ]
 
 
@@ -613,7 +614,7 @@ def test_diverged_training_saves_nothing_of_it(c):
 
 def test_weights_that_are_not_finite_are_not_saved(c):
     flags = (
-        "--learning_rate=1e30 --optimizer=adamw(weight_decay=1e30) "
+        "--learning_rate=1e30 --optimizer=bert_adam(weight_decay=1e30) "
         "--num_train_steps=1"
     )
     says = "not finite, so .*step-000000001.safetensors is not written"

@@ -99,6 +99,7 @@ def test_interrupted_writing_goes_on_with_what_is_missing(tmp_path):
     # A shard that was damaged after it was finished is done again, too.
     again = writer_for(tmp_path / "cut")
     assert again.missing() == ["1.tfrecord", "2.tfrecord", "3.tfrecord"]
+    (tmp_path / "cut" / ".1.tfrecord.4711.partial").write_bytes(b"killed")
     number = 5
     for name, size in zip(again.missing(), SIZES[1:], strict=True):
         with again.shard(name) as shard:

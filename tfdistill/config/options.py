@@ -92,10 +92,16 @@ class Masking(Options):
     """How masked-LM examples are made from text."""
 
     max_seq_length: int = option(
-        128, "Tokens in an example, special ones included.", minimum=8
+        128,
+        "Tokens in an example, special ones included.",
+        minimum=8,
+        maximum=1 << 16,
     )
     max_predictions_per_seq: int = option(
-        20, "Masked positions in an example, at most.", minimum=1
+        20,
+        "Masked positions in an example, at most.",
+        minimum=1,
+        maximum=1 << 16,
     )
     masked_lm_prob: float = option(
         0.15, "Share of the tokens to mask.", minimum=0.0, maximum=1.0
@@ -151,7 +157,7 @@ class Knowledge(Options):
         "Codec: top_k(k=10), or top_k(k=all) for the whole distribution.",
     )
     predict_batch_size: int = option(
-        32, "Examples in a batch of inference.", minimum=1
+        32, "Examples in a batch of inference.", minimum=1, maximum=1 << 20
     )
 
 
@@ -165,7 +171,10 @@ class Training(Options):
         "tail=left_out), labels(weight=1), next_sentence(weight=1).",
     )
     train_batch_size: int = option(
-        32, "Examples in a step, over all replicas.", minimum=1
+        32,
+        "Examples in a step, over all replicas.",
+        minimum=1,
+        maximum=1 << 20,
     )
     accumulation_steps: int = option(
         1, "Micro-batches that a step's batch is cut into.", minimum=1

@@ -162,6 +162,10 @@ class RecordSetWriter:
         manifest["digest"] = digest(manifest)
         write_json(self._folder / MANIFEST, manifest)
         (self._folder / IDENTITY).unlink(missing_ok=True)
+        for name in self._shard_names:
+            # What a process that was killed has left behind.
+            for partial in self._folder.glob(f".{name}.*.partial"):
+                partial.unlink(missing_ok=True)
         return open_with_manifest(self._folder)
 
 

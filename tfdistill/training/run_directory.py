@@ -8,7 +8,6 @@ The model's own files are put beside them when the run ends.
 
 import json
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +82,8 @@ class RunDirectory:
                 temporary.write_text("\n".join(flag_lines) + "\n")
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
+        for partial in self.checkpoints.glob(".*.partial"):
+            partial.unlink()  # left behind by a kill
         self._config = config
         self._writers: dict[str, Any] = {}
 
@@ -159,10 +160,6 @@ class RunDirectory:
         """Close the summary writers."""
         for writer in self._writers.values():
             writer.close()
-
-    def remove_checkpoints(self) -> None:
-        """Remove checkpoints, which a finished run does not need."""
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
 def save_state(
