@@ -3,7 +3,6 @@
 python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
 """
 
-import time
 from typing import Any
 
 from tfdistill import experiment
@@ -19,7 +18,7 @@ from tfdistill.models.formats import load_model
 from tfdistill.models.weights import count_parameters
 from tfdistill.records import open_record_set
 from tfdistill.replicas import make_replicas
-from tfdistill.scoring import score
+from tfdistill.scoring import measure_speed, score
 
 
 def evaluate(
@@ -52,13 +51,20 @@ def evaluate(
         batch_size=knowledge.predict_batch_size,
         seed=general.random_seed,
     )
-    started = time.monotonic()
     metrics = run()
-    seconds = time.monotonic() - started
+    speed = measure_speed(
+        model.model,
+        records,
+        tokenizer,
+        task,
+        replicas,
+        batch_size=knowledge.predict_batch_size,
+        seed=general.random_seed,
+    )
     return {
         **metrics,
         "examples": records.examples,
-        "seconds": round(seconds, 3),
+        "examples_per_second": round(speed, 1),
         "parameters": count_parameters(model.model, model.parts),
         "eval_records": artefacts.eval_records,
         "run_dir": artefacts.run_dir,
