@@ -67,8 +67,6 @@ def test_summary_and_text(tmp_path: Path) -> None:
         )
     )
     summary = _extract(dump, tmp_path / "text")
-    seconds = summary.pop("seconds")
-    assert seconds >= 0
     assert summary == {
         "articles": 2,
         "redirects": 1,
@@ -104,7 +102,7 @@ def test_finished_text_is_not_made_again(tmp_path: Path) -> None:
     first = _extract(dump, text)
     stamp = (text / "manifest.json").stat().st_mtime_ns
     again = _extract(dump, text, processes=2)
-    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+    assert again == first
     assert (text / "manifest.json").stat().st_mtime_ns == stamp
     with pytest.raises(ValueError, match="other settings"):
         _extract(dump, text, shard=50_000)

@@ -7,6 +7,8 @@ python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from tfdistill import experiment
 from tfdistill.agreement import check_length, tokenizer_of
 from tfdistill.config import run_command
@@ -56,7 +58,9 @@ def extract_teacher(
         vocabulary="".join(f"{p}\n" for p in tokenizer.vocabulary).encode(),
     )
     done = {"shards": 0, "examples": 0}
-    if writer.finished is None:
+    if writer.finished is not None:
+        logging.info("%s is finished already.", artefacts.knowledge_records)
+    else:
         done = extract_shards(
             records,
             teacher.model,

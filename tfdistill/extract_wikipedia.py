@@ -8,7 +8,6 @@ after each article, and a manifest. What is written depends on the dump and
 """
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,6 @@ def extract_wikipedia(
         ValueError: The dump is damaged or holds no articles, or the folder
             holds something else.
     """
-    started = time.monotonic()
     wikipedia = Wikipedia(artefacts.dump)
     folder = Path(artefacts.text)
     settings = {"text_shard_bytes": corpus.text_shard_bytes}
@@ -76,7 +74,6 @@ def extract_wikipedia(
         "sentences": manifest["sentences"],
         "bytes": manifest["bytes"],
         "shards": len(manifest["shards"]),
-        "seconds": round(time.monotonic() - started, 1),
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from tfdistill.config import run_command
 from tfdistill.config.options import Artefacts, Corpus, General, Masking
@@ -113,7 +114,10 @@ def make_records(
     for writer in writers.values():
         if writer.finished is None:
             writer.begin()
-    _run(jobs, process_count(general.num_processes))
+    if jobs:
+        _run(jobs, process_count(general.num_processes))
+    else:
+        logging.info("%s is finished already.", artefacts.records)
     summary: dict[str, Any] = {
         "documents": plan.documents["train"],
         "eval_documents": plan.documents["eval"],

@@ -7,7 +7,6 @@ The same text and options give the same vocabulary, byte by byte.
 
 import contextlib
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def make_vocab(artefacts: Artefacts, corpus: Corpus) -> dict[str, Any]:
 
     from tfdistill.text import vocabulary
 
-    started = time.monotonic()
     counter = vocabulary.WordCounter(corpus.do_lower_case)
     total = sum(file.stat().st_size for file in files)
     with Progress("counting words", total, unit="B", scale=True) as bar:
@@ -75,7 +73,6 @@ def make_vocab(artefacts: Artefacts, corpus: Corpus) -> dict[str, Any]:
         "words": words.total(),
         "distinct_words": len(words),
         "characters_left_out": left_out,
-        "seconds": round(time.monotonic() - started, 1),
     }
 
 

@@ -26,6 +26,7 @@ class Progress:
         initial: int = 0,
         scale: bool = False,
         shown: bool = True,
+        leave: bool = True,
     ) -> None:
         """Start at `initial` of `total` units (None: not known).
 
@@ -36,9 +37,11 @@ class Progress:
             initial: Units that an earlier call has done.
             scale: Show 1.2M instead of 1200000.
             shown: False silences it, for replicas other than the first.
+            leave: Whether a bar stays on the terminal when it is done.
         """
         self._what, self._total, self._unit = what, total, unit
         self._done = self._initial = initial
+        self._scale = scale
         self._shown = shown
         self._note = ""
         self._started = self._last_line = time.monotonic()
@@ -49,6 +52,7 @@ class Progress:
                 unit=unit,
                 initial=initial,
                 unit_scale=scale,
+                leave=leave,
                 dynamic_ncols=True,
                 mininterval=0.5,
             )
@@ -73,14 +77,19 @@ class Progress:
         self._last_line = now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
         rate = (self._done - self._initial) / seconds
-        text = f"{self._what}: {self._done:,}"
+        text = f"{self._what}: {self._amount(self._done)}"
         if self._total:
-            text += f" of {self._total:,}"
-        text += f"{self._unit}, {rate:,.1f}{self._unit}/s"
+            text += f" of {self._amount(self._total)}"
+        text += f"{self._unit}, {self._amount(rate)}{self._unit}/s"
         if self._total and rate > 0 and self._done < self._total:
             left = (self._total - self._done) / rate
             text += f", {left:,.0f} s left"
         logging.info("%s%s", text, f", {self._note}" if self._note else "")
+
+    def _amount(self, value: float) -> str:
+        if self._scale:
+            return str(tqdm.format_sizeof(value))
+        return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
     def __enter__(self) -> "Progress":
         return self

@@ -12,6 +12,9 @@ from collections.abc import Callable
 import pytest
 from small_chain import RECORDS, STEPS, STUDENT, VOCABULARY, Done, build, call
 
+import tfdistill.replicas
+from tfdistill.replicas.strategies import Mirrored
+
 ROOT = pathlib.Path(__file__).parents[2]
 # Flags of a right use; wrong ones are put behind them. {c} is the chain's
 # folder, {new} the one that the command would make.
@@ -623,19 +626,38 @@ def test_weights_that_are_not_finite_are_not_saved(c):
     assert not made(c) & MARKS_OF_THE_WHOLE
 
 
+@pytest.mark.parametrize(
+    ("command", "flags", "says"),
+    [
+        ("finetune", "--train_batch_size=7", "7 examples does not divide"),
+        ("finetune", "--accumulation_steps=8", "A replica's 4 examples do not"),
+        (
+            "finetune",
+            "--eval_records={c}/eval --predict_batch_size=7",
+            "7 examples does not divide among 2 replicas",
+        ),
+        ("evaluate", "--predict_batch_size=7", "7 examples does not divide"),
+    ],
+)
+def test_batches_on_replicas(
+    chain, tmp_path, monkeypatch, command, flags, says
+):
+    monkeypatch.setattr(
+        tfdistill.replicas,
+        "make_replicas",
+        lambda name, num_devices: Mirrored(["CPU:0", "CPU:1"]),
+    )
+    (tmp_path / "c").symlink_to(chain)
+    check(use(command, flags, tmp_path / "c"), command, says)
+    assert not made(tmp_path / "c")
+
+
 # What only a process of its own shows: devices, limits, all of stderr.
 IN_A_PROCESS = [
     ("evaluate", "--frobnicate=1", "Unknown command line flag", 2, ""),
     (
         "finetune",
         FOREIGN + " --replicas=mirrored --num_devices=2 --train_batch_size=7",
-        "7 examples does not divide among 2 replicas",
-        1,
-        "",
-    ),
-    (
-        "evaluate",
-        "--replicas=mirrored --num_devices=2 --predict_batch_size=7",
         "7 examples does not divide among 2 replicas",
         1,
         "",

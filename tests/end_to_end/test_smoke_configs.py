@@ -167,12 +167,19 @@ def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
     everything = Declared(
         (Artefacts, General, Corpus, Masking, Knowledge, Training), ()
     )
-    chosen = everything.options([f"--flagfile={name_of(flagfile)}"])
+    alone = [f"--flagfile={name_of(flagfile)}"]
+    for arguments in (alone, *(a for _, a in header_commands(flagfile))):
+        check_specs(everything.options(arguments))
+
+
+def check_specs(chosen: dict[type[Options], Any]) -> None:
     artefacts, training = chosen[Artefacts], chosen[Training]
-    for model in filter(None, (artefacts.model, artefacts.student)):
-        spec = parse_spec(model, STUDENTS)
-        if spec.name == "bert":
-            STUDENTS["bert"](VOCABULARY_SIZE, None, **spec.arguments)
+    for model in (artefacts.model, artefacts.student):
+        # The others are folders, which need not be here.
+        if model and "/" not in model:
+            spec = parse_spec(model, STUDENTS)
+            if spec.name == "bert":
+                STUDENTS["bert"](VOCABULARY_SIZE, None, **spec.arguments)
     task = TASKS[chosen[General].task]
     if training.objective:
         make_objectives(training.objective, task.targets, task.soft_target)

@@ -5,7 +5,9 @@ import json
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Sequence
+from logging import Formatter
 from typing import Any, NoReturn
 
 from absl import flags, logging
@@ -31,7 +33,8 @@ def run_command(
 
     Args:
         main: Called with one instance of each of `groups`, in their order.
-            Returns the summary that is printed as the last line of stdout.
+            Returns the summary that is printed as the last line of stdout,
+            with the `seconds` that it took.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
         example: Arguments of a typical call, for the usage text.
@@ -41,6 +44,9 @@ def run_command(
     command = _command_name(main)
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(
+        Formatter("%(levelname).1s %(asctime)s %(message)s", "%H:%M:%S")
+    )
     # Flags live in a set of their own; absl's logging asks the global one.
     flags.FLAGS.mark_as_parsed()
     try:
@@ -58,6 +64,7 @@ def run_command(
     except (flags.Error, ValueError, OSError) as error:
         _fail(command, _in_one_line(error), EXIT_USAGE)
     verbose = int(values["verbosity"].value) > 0
+    started = time.monotonic()
     try:
         summary = main(*chosen)
     except KeyboardInterrupt as error:
@@ -67,7 +74,8 @@ def run_command(
             raise
         _fail(command, _in_one_line(error), EXIT_FAILED)
     sys.stderr.flush()
-    print(json.dumps(summary), flush=True)
+    seconds = round(time.monotonic() - started, 3)
+    print(json.dumps(summary | {"seconds": seconds}), flush=True)
     sys.exit(0)
 
 

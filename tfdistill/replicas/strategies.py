@@ -63,7 +63,7 @@ class OneDevice:
 
     def compile(self, step: Step) -> Step:
         """As `Replicas`."""
-        return tf.function(step, reduce_retracing=False)
+        return tf.function(step, autograph=False)
 
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""
@@ -97,7 +97,7 @@ class Mirrored:
     def compile(self, step: Step) -> Step:
         """As `Replicas`."""
 
-        @tf.function
+        @tf.function(autograph=False)
         def on_all(placed: Tree) -> Tree:
             return self._strategy.run(step, (placed,))
 

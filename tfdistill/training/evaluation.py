@@ -28,7 +28,7 @@ def evaluate(
     """
     sums: dict[str, float] = {}
     with Progress(
-        "evaluating", num_batches, unit=" batches", shown=shown
+        "evaluating", num_batches, unit=" batches", shown=shown, leave=False
     ) as progress:
         for _, batch in zip(range(num_batches), batches, strict=False):
             # Sums of a large set need more digits than float32 has.

@@ -92,8 +92,8 @@ def train(
         is_chief: Whether this process writes files and shows progress.
 
     Returns:
-        `steps` done, `seconds` of this call, `examples_per_second`, and the
-        newest metrics `train` and `eval` (of the best step, if watched).
+        `steps` done, and the newest metrics `train` and `eval` (the latter
+        of the best step, if one is watched).
 
     Raises:
         FloatingPointError: The loss or a variable is not finite; the
@@ -118,8 +118,6 @@ def train(
     window = _Window()
     latest: dict[str, float] = {}
     metrics: dict[str, float] = {}
-    started, first_step = time.monotonic(), step
-    examples = 0.0
     stream = batches(step)
     with (
         _StopSignals() as stop,
@@ -142,7 +140,6 @@ def train(
             is_last = step == cadence.num_train_steps or stop.asked
             if step % cadence.log_every_steps == 0 or is_last:
                 latest = window.means()
-                examples += latest.pop("examples")
                 if is_chief:
                     run.record("train", step, latest)
             progress.advance(1, _note(latest))
@@ -166,16 +163,7 @@ def train(
     if cadence.early_stop_metric and notes.best is not None:
         metrics = load_state(best_path, state)["metrics"]
         logging.info("The best step was %d.", notes.best_step)
-    seconds = time.monotonic() - started
-    return {
-        "steps": step,
-        "seconds": round(seconds, 3),
-        "examples_per_second": round(examples / max(seconds, 1e-9), 3)
-        if step > first_step
-        else None,
-        "train": latest,
-        "eval": metrics,
-    }
+    return {"steps": step, "train": latest, "eval": metrics}
 
 
 def _is_over(notes: _Progressed, cadence: Cadence) -> bool:
@@ -243,7 +231,6 @@ class _Window:
         sums = {name: float(value) for name, value in self._sums.items()}
         examples, tokens = sums.pop("examples"), sums.pop("tokens")
         means = {name: value / self._steps for name, value in sums.items()}
-        means["examples"] = examples
         means["examples_per_second"] = examples / seconds
         means["tokens_per_second"] = tokens / seconds
         self.__init__()  # type: ignore[misc]

@@ -213,6 +213,11 @@ def _refuse_other(
     for name in sorted({*stored, *config}):
         if stored.get(name) != config.get(name):
             raise ValueError(
-                f"{path} holds a run with {name}={stored.get(name)}, not "
-                f"{config.get(name)}. Choose another --run_dir, or remove it."
+                f"{path} holds a run with {name}={_short(stored.get(name))}, "
+                f"not {_short(config.get(name))}. Choose another --run_dir, or remove it."
             )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:12]}…"
