@@ -7,11 +7,16 @@ from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
 
 
 def tokenizer_of(
-    records: RecordSet, model: LoadedModel | None, vocab_file: str, casing: bool
+    records: RecordSet,
+    model: LoadedModel | None,
+    vocab_file: str,
+    casing: bool,
+    *,
+    role: str = "model",
 ) -> Tokenizer:
     """Find the vocabulary of records: their own, a model's, or a file.
 
-    All that are known must agree.
+    All that are known must agree. `role` says in messages which model it is.
 
     Raises:
         ValueError: They differ, or there is none.
@@ -44,12 +49,12 @@ def tokenizer_of(
         )
         records.check_tokenizer(given.fingerprint, vocab_file)
     if model is not None:
-        check_vocabulary(model, tokenizer, records.path)
+        check_vocabulary(model, tokenizer, records.path, role)
     return tokenizer
 
 
 def check_vocabulary(
-    model: LoadedModel, tokenizer: Tokenizer, whose: str
+    model: LoadedModel, tokenizer: Tokenizer, whose: str, role: str = "model"
 ) -> None:
     """Refuse a model whose vocabulary differs from that of records.
 
@@ -59,14 +64,16 @@ def check_vocabulary(
     theirs = Tokenizer(model.vocabulary, do_lower_case=model.do_lower_case)
     if theirs.fingerprint != tokenizer.fingerprint:
         raise ValueError(
-            f"The model has another vocabulary or casing "
+            f"The {role} has another vocabulary or casing "
             f"({theirs.fingerprint[:12]}…, {len(model.vocabulary)} pieces) "
             f"than {whose} ({tokenizer.fingerprint[:12]}…, "
             f"{len(tokenizer.vocabulary)} pieces)."
         )
 
 
-def check_length(model: MaskedLM, records: RecordSet) -> None:
+def check_length(
+    model: MaskedLM, records: RecordSet, role: str = "model"
+) -> None:
     """Refuse records that are empty or longer than a model can read.
 
     Raises:
@@ -78,7 +85,7 @@ def check_length(model: MaskedLM, records: RecordSet) -> None:
     length = 0 if feature is None else feature.length
     if length > model.config.max_sequence_length:
         raise ValueError(
-            f"{records.path} has max_seq_length={length}, but the model has "
+            f"{records.path} has max_seq_length={length}, but the {role} has "
             f"{model.config.max_sequence_length} positions "
             "(max_sequence_length)."
         )

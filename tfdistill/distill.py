@@ -67,7 +67,11 @@ def distill(
         if is_live or is_copied:
             teacher = load_model(artefacts.teacher, needs=("masked_lm",))
         tokenizer = tokenizer_of(
-            records, teacher, artefacts.vocab_file, corpus.do_lower_case
+            records,
+            teacher,
+            artefacts.vocab_file,
+            corpus.do_lower_case,
+            role="teacher",
         )
         start = build_student(
             artefacts.student,

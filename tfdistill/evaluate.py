@@ -39,7 +39,7 @@ def evaluate(
         teacher = None
         if artefacts.teacher:
             teacher = load_model(artefacts.teacher, needs=("masked_lm",))
-            check_vocabulary(teacher, tokenizer, records.path)
+            check_vocabulary(teacher, tokenizer, records.path, "teacher")
     run = score(
         model.model,
         model.parts,

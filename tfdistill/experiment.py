@@ -113,9 +113,9 @@ def run_training(
         len(assembly.tokenizer.vocabulary)
     )
     _check_targets(assembly, training, task)
-    for model in (assembly.student, assembly.live):
-        if model is not None:
-            check_length(model, records)
+    check_length(assembly.student, records, "student")
+    if assembly.live is not None:
+        check_length(assembly.live, records, "teacher")
     process_slice = _divide(training, replicas)
     trained = frozenset(o.part for o in assembly.objectives) | {"encoder"}
     names = variable_names(assembly.student)

@@ -36,11 +36,15 @@ def extract_teacher(
     records = open_record_set(artefacts.records)
     teacher = load_model(artefacts.teacher, needs=("masked_lm",))
     tokenizer = tokenizer_of(
-        records, teacher, artefacts.vocab_file, corpus.do_lower_case
+        records,
+        teacher,
+        artefacts.vocab_file,
+        corpus.do_lower_case,
+        role="teacher",
     )
     size = len(tokenizer.vocabulary)
     records = records.with_vocabulary(size)
-    check_length(teacher.model, records)
+    check_length(teacher.model, records, "teacher")
     codec = make_codec(knowledge.knowledge, size, records.schema.layout)
     added, schema = knowledge_schema(records, codec, size)
     writer = RecordSetWriter(

@@ -41,9 +41,9 @@ def score(
             divide among the replicas.
     """
     records = records.with_vocabulary(len(tokenizer.vocabulary))
-    for reader in (model, teacher):
-        if reader is not None:
-            check_length(reader, records)
+    check_length(model, records)
+    if teacher is not None:
+        check_length(teacher, records, "teacher")
     process_slice = replicas.process_slice(batch_size)
     reads = frozenset({"logits"})
     if "next_sentence" in parts:

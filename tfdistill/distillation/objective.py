@@ -218,7 +218,9 @@ def _objective(
             f"Unknown reduction {reduction!r}. Known: {', '.join(REDUCTIONS)}."
         )
     if not isinstance(weight, int | float) or weight < 0:
-        raise ValueError(f"{name}(weight={weight}) is no weight.")
+        raise ValueError(
+            f"{name}(weight={weight}) is no weight: at least 0 is expected."
+        )
     return Objective(
         name=name,
         weight=float(weight),
