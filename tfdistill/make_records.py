@@ -7,44 +7,24 @@ gone through once.
 """
 
 import dataclasses
-import functools
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import logging
 
 from tfdistill.config import run_command
 from tfdistill.config.options import Artefacts, Corpus, General, Masking
 from tfdistill.progress import Progress
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
-from tfdistill.records.writer import ShardWriter
-from tfdistill.text.documents import text_files
-from tfdistill.text.instances import (
-    Instance,
-    packed_sequences,
-    sentence_pairs,
+from tfdistill.tasks.mlm_records import (
+    ShardJob,
+    read_tokenizer,
+    unit_size,
+    write_shard,
 )
-from tfdistill.text.masking import mask_tokens, num_predictions
+from tfdistill.text.documents import text_files
 from tfdistill.text.parallel import map_in_order, process_count
-from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
-from tfdistill.text.units import Plan, Unit, plan_units, read_unit
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """One shard to write: everything that a process needs for it."""
-
-    unit: Unit
-    seed: str
-    path: Path
-    dupe_factor: int
-    vocab_file: str
-    do_lower_case: bool
-    schema: Schema
-    masking: Masking
+from tfdistill.text.units import Plan, plan_units
 
 
 def make_records(
@@ -55,7 +35,7 @@ def make_records(
         raise ValueError(f"Unknown task {general.task!r}. Known: mlm.")
     if masking.eval_fraction:
         _check_eval_records(artefacts)
-    tokenizer = _tokenizer(artefacts.vocab_file, corpus.do_lower_case)
+    tokenizer = read_tokenizer(artefacts.vocab_file, corpus.do_lower_case)
     plan = plan_units(
         text_files(artefacts.text),
         unit_bytes=masking.record_unit_bytes,
@@ -65,7 +45,7 @@ def make_records(
     schema = _schema(masking, len(tokenizer.vocabulary))
     folders = {"train": artefacts.records, "eval": artefacts.eval_records}
     writers: dict[str, RecordSetWriter] = {}
-    jobs: list[_Job] = []
+    jobs: list[ShardJob] = []
     for split, units in plan.units.items():
         if not units:
             continue
@@ -97,7 +77,7 @@ def make_records(
         if writer.finished is None:
             missing = set(writer.missing())
             jobs += [
-                _Job(
+                ShardJob(
                     unit,
                     f"{general.random_seed} {split} {i}",
                     Path(folders[split]) / name,
@@ -131,14 +111,6 @@ def make_records(
                 f"{prefix}shards": len(records.shards),
             }
     return summary
-
-
-def _tokenizer(vocab_file: str, do_lower_case: bool) -> Tokenizer:
-    return Tokenizer(
-        read_vocabulary(vocab_file),
-        do_lower_case=do_lower_case,
-        source=vocab_file,
-    )
 
 
 def _check_eval_records(artefacts: Artefacts) -> None:
@@ -183,124 +155,13 @@ def _schema(masking: Masking, vocabulary_size: int) -> Schema:
     )
 
 
-def _run(jobs: list[_Job], processes: int) -> None:
-    total = sum(_size(job.unit) for job in jobs)
+def _run(jobs: list[ShardJob], processes: int) -> None:
+    total = sum(unit_size(job.unit) for job in jobs)
     with Progress("making records", total, unit="B", scale=True) as progress:
         for done in map_in_order(
-            _write, jobs, max(1, min(processes, len(jobs)))
+            write_shard, jobs, max(1, min(processes, len(jobs)))
         ):
             progress.advance(done)
-
-
-def _size(unit: Unit) -> int:
-    return sum(end - start for _, start, end in unit.ranges)
-
-
-class _Worker:
-    """Writes shards, one unit of text each."""
-
-    def __init__(
-        self, tokenizer: Tokenizer, schema: Schema, masking: Masking
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._schema = schema
-        self._masking = masking
-
-    def write(self, job: _Job) -> int:
-        """Write one shard; returns the bytes of text that went into it."""
-        rng = random.Random(job.seed)
-        documents = self._tokenized(read_unit(job.unit))
-        rng.shuffle(documents)
-        examples = [
-            self._schema.encode(self._features(instance, rng))
-            for _ in range(job.dupe_factor)
-            for instance in self._instances(documents, rng)
-        ]
-        rng.shuffle(examples)
-        with ShardWriter(job.path, self._schema) as out:
-            for example in examples:
-                out.add_serialized(example)
-        return _size(job.unit)
-
-    def _tokenized(self, documents: list[list[str]]) -> list[list[list[int]]]:
-        lines = [line for document in documents for line in document]
-        ids = iter(self._tokenizer.tokenize(lines))
-        tokenized = [
-            [tokens for _ in document if (tokens := next(ids))]
-            for document in documents
-        ]
-        return [document for document in tokenized if document]
-
-    def _instances(
-        self, documents: list[list[list[int]]], rng: random.Random
-    ) -> Iterator[Instance]:
-        tokenizer, masking = self._tokenizer, self._masking
-        if not masking.use_next_sentence_label:
-            yield from packed_sequences(
-                documents,
-                max_seq_length=masking.max_seq_length,
-                cls_id=tokenizer.cls_id,
-                sep_id=tokenizer.sep_id,
-            )
-            return
-        for index in range(len(documents)):
-            yield from sentence_pairs(
-                documents,
-                index,
-                max_seq_length=masking.max_seq_length,
-                short_seq_prob=masking.short_seq_prob,
-                cls_id=tokenizer.cls_id,
-                sep_id=tokenizer.sep_id,
-                rng=rng,
-            )
-
-    def _features(
-        self, instance: Instance, rng: random.Random
-    ) -> dict[str, np.ndarray]:
-        tokenizer, masking = self._tokenizer, self._masking
-        length = len(instance.input_ids)
-        features = {
-            "segment_ids": np.arange(length) >= instance.first_segment_length
-        }
-        if instance.is_random_next is not None:
-            features["next_sentence_labels"] = np.array(
-                [int(instance.is_random_next)]
-            )
-        ids = instance.input_ids
-        if not masking.dynamic_masking:
-            ids, positions, labels = mask_tokens(
-                ids,
-                num_to_predict=num_predictions(
-                    length,
-                    masking.masked_lm_prob,
-                    masking.max_predictions_per_seq,
-                ),
-                special_ids=frozenset({tokenizer.cls_id, tokenizer.sep_id}),
-                mask_id=tokenizer.mask_id,
-                vocabulary_size=len(tokenizer.vocabulary),
-                rng=rng,
-                continues_word=tokenizer.continues_word
-                if masking.do_whole_word_mask
-                else None,
-            )
-            features["masked_lm_positions"] = np.array(positions, np.int64)
-            features["masked_lm_ids"] = np.array(labels, np.int64)
-        features["input_ids"] = np.array(ids)
-        features["segment_ids"] = features["segment_ids"].astype(np.int64)
-        return features
-
-
-@functools.cache
-def _worker(
-    vocab_file: str, do_lower_case: bool, schema: Schema, masking: Masking
-) -> _Worker:
-    return _Worker(_tokenizer(vocab_file, do_lower_case), schema, masking)
-
-
-def _write(job: _Job) -> int:
-    # The first job of a process makes its tokenizer.
-    worker = _worker(job.vocab_file, job.do_lower_case, job.schema, job.masking)
-    return worker.write(job)
 
 
 if __name__ == "__main__":
