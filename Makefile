@@ -22,6 +22,7 @@ check: $(READY)
 
 # The mark comes last, so an installation that was cut is done again.
 $(READY): requirements.txt pyproject.toml
+	@echo "Making $(VENV): 3.5 GB of packages, some minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
