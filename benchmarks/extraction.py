@@ -20,7 +20,6 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
-import tfdistill  # noqa: F401, settles TensorFlow's log level first
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import make_codec

@@ -19,7 +19,6 @@ import time
 from official.nlp.data import create_pretraining_data
 from official.nlp.tools import tokenization
 
-import tfdistill  # noqa: F401, settles TensorFlow's log level first
 from tfdistill.config.options import Artefacts, Corpus, General, Masking
 from tfdistill.make_records import make_records
 

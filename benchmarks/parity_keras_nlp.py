@@ -14,8 +14,6 @@ import dataclasses
 import json
 import tempfile
 
-import tfdistill  # noqa: F401, I001, settles TensorFlow's log level first
-
 import keras_hub
 import numpy as np
 import tensorflow as tf

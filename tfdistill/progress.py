@@ -1,8 +1,10 @@
 """Progress of long work: a bar on a terminal, plain log lines elsewhere."""
 
+import os
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from absl import logging
 from tqdm import tqdm
@@ -53,7 +55,7 @@ class Progress:
                 initial=initial,
                 unit_scale=scale,
                 leave=leave,
-                dynamic_ncols=True,
+                **_width(),
                 mininterval=0.5,
             )
             if shown and sys.stderr.isatty()
@@ -104,3 +106,10 @@ class Progress:
             self._bar.close()
         elif kind is None:
             self._log()
+
+
+def _width() -> dict[str, Any]:
+    # Some terminals of containers say that they have no columns.
+    if os.get_terminal_size(sys.stderr.fileno()).columns:
+        return {"dynamic_ncols": True}
+    return {"ncols": 80, "nrows": 24}
