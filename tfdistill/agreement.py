@@ -3,7 +3,11 @@
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import RecordSet
-from tfdistill.text.tokenizer import Tokenizer, read_vocabulary
+from tfdistill.text.tokenizer import (
+    Tokenizer,
+    read_vocabulary,
+    vocabulary_fingerprint,
+)
 
 
 def tokenizer_of(
@@ -48,6 +52,11 @@ def tokenizer_of(
             source=vocab_file,
         )
         records.check_tokenizer(given.fingerprint, vocab_file)
+        if given.fingerprint != tokenizer.fingerprint:
+            # Records without a manifest do not know their vocabulary.
+            raise ValueError(
+                f"{vocab_file} is another vocabulary than the {role}'s."
+            )
     if model is not None:
         check_vocabulary(model, tokenizer, records.path, role)
     return tokenizer
@@ -61,11 +70,11 @@ def check_vocabulary(
     Raises:
         ValueError: It differs.
     """
-    theirs = Tokenizer(model.vocabulary, do_lower_case=model.do_lower_case)
-    if theirs.fingerprint != tokenizer.fingerprint:
+    theirs = vocabulary_fingerprint(model.vocabulary, model.do_lower_case)
+    if theirs != tokenizer.fingerprint:
         raise ValueError(
             f"The {role} has another vocabulary or casing "
-            f"({theirs.fingerprint[:12]}…, {len(model.vocabulary)} pieces) "
+            f"({theirs[:12]}…, {len(model.vocabulary)} pieces) "
             f"than {whose} ({tokenizer.fingerprint[:12]}…, "
             f"{len(tokenizer.vocabulary)} pieces)."
         )

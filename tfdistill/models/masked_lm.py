@@ -18,19 +18,6 @@ from tfdistill.models.outputs import Outputs
 class MaskedLM(keras.layers.Layer):
     """Encoder, masked-LM head tied to the word embeddings, and NSP head."""
 
-    fields = frozenset(
-        {
-            "logits",
-            "next_sentence_logits",
-            "pooled",
-            "hidden_states",
-            "attention_scores",
-            "queries",
-            "keys",
-            "values",
-        }
-    )
-
     def __init__(self, config: BertConfig, seed: int = 0) -> None:
         """Make a model with weights drawn from `seed`."""
         super().__init__(name="masked_lm")

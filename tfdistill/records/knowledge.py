@@ -255,10 +255,3 @@ def truncate(distribution: Distribution, k: int) -> Distribution:
     if distribution.ids is not None:
         ids = tf.gather(distribution.ids, order, batch_dims=2)
     return Distribution(kept, ids, tail)
-
-
-def bytes_per_slot(codec: Codec, vocabulary_size: int) -> int:
-    """Returns what a codec packs for one masked position, in bytes."""
-    return sum(
-        f.size * f.stored.itemsize for f in codec.features(1, vocabulary_size)
-    )
