@@ -1,24 +1,32 @@
-# make demo   the main job, end to end, on real Wikipedia text
-# make test   all tests
-# make check  linters, formatter and types
+# make demo     the main job, end to end, on real Wikipedia text
+# make test     all tests
+# make check    linters, formatter and types
+# make horovod  Horovod, built for this TensorFlow; make test does it too
 # Each makes .venv with the pinned packages first, if it is not there.
 
 PYTHON ?= python3.11
 VENV := .venv
 READY := $(VENV)/ready
+HOROVOD := $(VENV)/horovod
 
-.PHONY: demo test check clean
+.PHONY: demo test check horovod clean
 
 demo: $(READY)
 	$(VENV)/bin/python launch/demo.py
 
-test: $(READY)
+test: $(READY) $(HOROVOD)
 	$(VENV)/bin/python -m pytest
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+horovod: $(HOROVOD)
+
+$(HOROVOD): $(READY) launch/install_horovod.sh launch/try_horovod.py
+	PYTHON=$(VENV)/bin/python launch/install_horovod.sh
+	touch $(HOROVOD)
 
 # The mark comes last, so an installation that was cut is done again.
 $(READY): requirements.txt pyproject.toml

@@ -16,6 +16,7 @@ from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
+    Devices,
     General,
     Knowledge,
     Training,
@@ -28,12 +29,12 @@ from tfdistill.distillation import (
 from tfdistill.models.formats import load_model
 from tfdistill.models.specs import build_student, needs_teacher
 from tfdistill.records import open_record_set, stored_pieces
-from tfdistill.replicas import make_replicas
 
 
 def distill(
     artefacts: Artefacts,
     general: General,
+    devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
     training: Training,
@@ -60,7 +61,9 @@ def distill(
             if is_copied
             else "soft_targets needs --knowledge_records, or --teacher to ask."
         )
-    replicas = make_replicas(general.replicas, general.num_devices)
+    replicas = experiment.start_replicas(
+        devices, artefacts, general, corpus, knowledge, training
+    )
     records = open_record_set(path)
     teacher = None
     with replicas.scope():
@@ -116,6 +119,7 @@ if __name__ == "__main__":
         distill,
         Artefacts,
         General,
+        Devices,
         Corpus,
         Knowledge,
         Training,

@@ -11,25 +11,29 @@ from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
+    Devices,
     General,
     Knowledge,
 )
 from tfdistill.models.formats import load_model
 from tfdistill.models.weights import count_parameters
 from tfdistill.records import open_record_set
-from tfdistill.replicas import make_replicas
+from tfdistill.replicas import check_same
 from tfdistill.scoring import measure_speed, score
 
 
 def evaluate(
     artefacts: Artefacts,
     general: General,
+    devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
     task = experiment.find_task(general.task)
-    replicas = make_replicas(general.replicas, general.num_devices)
+    replicas = experiment.start_replicas(
+        devices, artefacts, general, corpus, knowledge
+    )
     records = open_record_set(artefacts.eval_records)
     with replicas.scope():
         model = load_model(artefacts.run_dir, needs=("masked_lm",))
@@ -40,6 +44,14 @@ def evaluate(
         if artefacts.teacher:
             teacher = load_model(artefacts.teacher, needs=("masked_lm",))
             check_vocabulary(teacher, tokenizer, records.path, "teacher")
+    check_same(
+        replicas,
+        {
+            "run_dir": model.fingerprint,
+            "eval_records": records.fingerprint,
+            "teacher": teacher.fingerprint if teacher else None,
+        },
+    )
     run = score(
         model.model,
         model.parts,
@@ -78,6 +90,7 @@ if __name__ == "__main__":
         evaluate,
         Artefacts,
         General,
+        Devices,
         Corpus,
         Knowledge,
         needs=("run_dir", "eval_records"),

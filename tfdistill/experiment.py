@@ -12,8 +12,10 @@ from absl import logging
 
 from tfdistill.agreement import check_length
 from tfdistill.config.command import flags_of
+from tfdistill.config.fields import Options
 from tfdistill.config.options import (
     Artefacts,
+    Devices,
     General,
     Knowledge,
     Training,
@@ -32,7 +34,13 @@ from tfdistill.records import (
     open_record_set,
     training_batches,
 )
-from tfdistill.replicas import Replicas
+from tfdistill.replicas import (
+    Replicas,
+    check_same,
+    fingerprint_of_code,
+    from_chief,
+    make_replicas,
+)
 from tfdistill.scoring import score
 from tfdistill.tasks import TASKS, Task
 from tfdistill.text.tokenizer import Tokenizer
@@ -42,6 +50,7 @@ from tfdistill.training import (
     Schedule,
     find_result,
     make_optimizer,
+    scaled_rate,
     train,
 )
 
@@ -63,6 +72,29 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
     return TASKS[name]
+
+
+def start_replicas(devices: Devices, *groups: Options) -> Replicas:
+    """Make the replicas; all processes must run one code with one set of flags.
+
+    Raises:
+        ValueError: They do not, or `make_replicas` refuses.
+    """
+    replicas = make_replicas(devices.replicas, devices.num_devices)
+    if not replicas.process.is_alone:
+        logging.info(
+            "%d %s replicas in %d processes.",
+            replicas.num_replicas,
+            replicas.name,
+            replicas.process.count,
+        )
+    settings = (dataclasses.asdict(group).items() for group in groups)
+    check_same(
+        replicas,
+        {"code": fingerprint_of_code()}
+        | {f"--{name}": value for group in settings for name, value in group},
+    )
+    return replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +137,10 @@ def run_training(
     The directory is made once everything has been checked.
     """
     config = _config(assembly, general, training)
-    result = find_result(artefacts.run_dir, config)
+    check_same(replicas, config)
+    result = from_chief(
+        replicas, lambda: find_result(artefacts.run_dir, config)
+    )
     if result is not None:
         logging.info("%s is finished already.", artefacts.run_dir)
         return result
@@ -129,7 +164,11 @@ def run_training(
             training.optimizer,
             Schedule(
                 training.schedule,
-                training.learning_rate,
+                scaled_rate(
+                    training.learning_rate,
+                    training.learning_rate_scaling,
+                    training.train_batch_size / training.base_batch_size,
+                ),
                 training.num_warmup_steps,
                 training.num_train_steps,
             ),
@@ -145,6 +184,7 @@ def run_training(
         accumulation_steps=training.accumulation_steps,
         clip_norm=training.clip_norm,
         seed=general.random_seed,
+        compression=training.gradient_compression,
     )
     parts = assembly.parts | trained
     if "next_sentence" in trained:
@@ -170,12 +210,14 @@ def run_training(
     if training.early_stop_metric:
         _check_watched(training.early_stop_metric, evaluate_now)
     transform = task.transform(records, assembly.tokenizer, general.random_seed)
-    run = RunDirectory(
-        artefacts.run_dir,
-        config=config,
-        flag_lines=flags_of(artefacts, general, knowledge, training),
-        keep_checkpoint_max=training.keep_checkpoint_max,
-    )
+    run = None
+    if replicas.process.is_chief:
+        run = RunDirectory(
+            artefacts.run_dir,
+            config=config,
+            flag_lines=flags_of(artefacts, general, knowledge, training),
+            keep_checkpoint_max=training.keep_checkpoint_max,
+        )
     result = train(
         replicas.compile(step.__call__),
         batches=lambda first_step: training_batches(
@@ -201,7 +243,7 @@ def run_training(
             early_stop_patience=training.early_stop_patience,
         ),
         evaluate=evaluate_now,
-        is_chief=replicas.is_chief,
+        replicas=replicas,
     )
     result |= {
         "run_dir": artefacts.run_dir,
@@ -209,10 +251,10 @@ def run_training(
         "replicas": replicas.name,
         "world_size": replicas.num_replicas,
     }
-    if replicas.is_chief:
+    if run is not None:
         _save(assembly, parts, run)
         run.finish(result)
-    run.close()
+        run.close()
     return result
 
 

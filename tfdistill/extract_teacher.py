@@ -4,7 +4,6 @@ python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
         --knowledge='top_k(k=10)' --knowledge_records=DIR
 """
 
-from pathlib import Path
 from typing import Any
 
 from absl import logging
@@ -15,26 +14,31 @@ from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
+    Devices,
     General,
     Knowledge,
 )
 from tfdistill.distillation.extraction import extract_shards, knowledge_schema
 from tfdistill.models.formats import load_model
 from tfdistill.records import RecordSetWriter, make_codec, open_record_set
-from tfdistill.replicas import OneDevice, process_rank
+from tfdistill.replicas import check_same, from_chief
 
 
 def extract_teacher(
     artefacts: Artefacts,
     general: General,
+    devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Add a teacher's distribution at the masked positions to records."""
     experiment.find_task(general.task)
-    rank, world_size = process_rank()
+    replicas = experiment.start_replicas(
+        devices, artefacts, general, corpus, knowledge
+    )
     records = open_record_set(artefacts.records)
-    teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+    with replicas.scope():
+        teacher = load_model(artefacts.teacher, needs=("masked_lm",))
     tokenizer = tokenizer_of(
         records,
         teacher,
@@ -47,22 +51,24 @@ def extract_teacher(
     check_length(teacher.model, records, "teacher")
     codec = make_codec(knowledge.knowledge, size, records.schema.layout)
     added, schema = knowledge_schema(records, codec, size)
+    identity = {
+        **records.identity,
+        "tokenizer": tokenizer.fingerprint,
+        "do_lower_case": tokenizer.do_lower_case,
+        "knowledge": knowledge.knowledge,
+        "teacher": teacher.fingerprint,
+        "records": records.fingerprint,
+    }
+    check_same(replicas, identity)
     writer = RecordSetWriter(
         artefacts.knowledge_records,
         schema=schema,
-        identity={
-            **records.identity,
-            "tokenizer": tokenizer.fingerprint,
-            "do_lower_case": tokenizer.do_lower_case,
-            "knowledge": knowledge.knowledge,
-            "teacher": teacher.fingerprint,
-            "records": records.fingerprint,
-        },
+        identity=identity,
         shard_names=[shard.path.name for shard in records.shards],
         vocabulary="".join(f"{p}\n" for p in tokenizer.vocabulary).encode(),
     )
     done = {"shards": 0, "examples": 0}
-    if writer.finished is not None:
+    if from_chief(replicas, lambda: writer.finished is not None):
         logging.info("%s is finished already.", artefacts.knowledge_records)
     else:
         done = extract_shards(
@@ -71,27 +77,17 @@ def extract_teacher(
             codec,
             added,
             writer,
-            replicas=OneDevice(),
+            replicas=replicas,
             batch_size=knowledge.predict_batch_size,
-            rank=rank,
-            world_size=world_size,
         )
-        # The last process to get here finds all shards in place.
-        is_complete = all(
-            (Path(artefacts.knowledge_records) / shard.path.name).exists()
-            for shard in records.shards
-        )
-        if is_complete:
-            writer.finished = writer.finish()
     return {
         "knowledge_records": artefacts.knowledge_records,
         "knowledge": knowledge.knowledge,
         "examples": records.examples,
         "extracted_shards": done["shards"],
         "extracted_examples": done["examples"],
-        "finished": writer.finished is not None,
-        "replicas": "one",
-        "world_size": world_size,
+        "replicas": replicas.name,
+        "world_size": replicas.num_replicas,
     }
 
 
@@ -100,6 +96,7 @@ if __name__ == "__main__":
         extract_teacher,
         Artefacts,
         General,
+        Devices,
         Corpus,
         Knowledge,
         needs=("records", "teacher", "knowledge_records"),

@@ -12,6 +12,7 @@ from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
+    Devices,
     General,
     Knowledge,
     Training,
@@ -19,19 +20,21 @@ from tfdistill.config.options import (
 from tfdistill.distillation import make_objectives
 from tfdistill.models.specs import build_student
 from tfdistill.records import open_record_set
-from tfdistill.replicas import make_replicas
 
 
 def finetune(
     artefacts: Artefacts,
     general: General,
+    devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
     training: Training,
 ) -> dict[str, Any]:
     """Train or adapt a masked LM on records, from labels alone."""
     task = experiment.find_task(general.task)
-    replicas = make_replicas(general.replicas, general.num_devices)
+    replicas = experiment.start_replicas(
+        devices, artefacts, general, corpus, knowledge, training
+    )
     records = open_record_set(artefacts.records)
     tokenizer = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
@@ -72,6 +75,7 @@ if __name__ == "__main__":
         finetune,
         Artefacts,
         General,
+        Devices,
         Corpus,
         Knowledge,
         Training,

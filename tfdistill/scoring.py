@@ -73,7 +73,7 @@ def score(
             batches,
             task.finish,
             num_batches=min(most, num_batches),
-            shown=replicas.is_chief,
+            shown=replicas.process.is_chief,
         )
 
     return run

@@ -11,6 +11,7 @@ ROOT = pathlib.Path(tfdistill.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = [
+    {"launcher"},
     {"config", "progress", "files"},
     {"tensors"},
     {"losses", "metrics", "text", "records", "replicas"},

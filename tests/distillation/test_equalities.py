@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden import golden
+from mirrored import two_mirrored
 from tiny_training import Run, largest_difference, write_records
 
 from tfdistill.distillation import make_objectives
 from tfdistill.records import Distribution, training_batches
-from tfdistill.replicas import Mirrored, OneDevice
+from tfdistill.replicas import OneDevice
 from tfdistill.tasks import TASKS
 
 GOLDEN = golden("transformer_distillation")["soft_targets"]
@@ -33,6 +34,7 @@ def batches(records, first_step=0):
     )
     for step, batch in enumerate(stream, first_step):
         batch["step"] = tf.fill([BATCH], tf.constant(step, tf.int64))
+        batch["is_stopping"] = tf.zeros([BATCH])
         yield batch
 
 
@@ -68,9 +70,7 @@ def test_clipping_is_active(reference):
 def test_splits_give_the_same_weights(
     records, reference, devices, accumulation_steps
 ):
-    replicas = OneDevice()
-    if devices > 1:
-        replicas = Mirrored([f"CPU:{i}" for i in range(devices)])
+    replicas = OneDevice() if devices == 1 else two_mirrored()
     weights, results = trained(
         records, replicas, accumulation_steps=accumulation_steps
     )
@@ -82,7 +82,7 @@ def test_splits_give_the_same_weights(
 
 def test_mirrored_adamw_is_one_device_adamw(records):
     one, _ = trained(records, OneDevice(), optimizer="adamw")
-    two, _ = trained(records, Mirrored(["CPU:0", "CPU:1"]), optimizer="adamw")
+    two, _ = trained(records, two_mirrored(), optimizer="adamw")
     difference, name = largest_difference(one, two)
     assert difference < 1e-6, name
 

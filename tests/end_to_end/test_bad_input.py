@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from mirrored import two_mirrored
 from small_chain import RECORDS, STEPS, STUDENT, VOCABULARY, Done, build, call
 
-import tfdistill.replicas
-from tfdistill.replicas.strategies import Mirrored
+import tfdistill.experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Flags of a right use; wrong ones are put behind them. {c} is the chain's
@@ -99,7 +99,11 @@ WRONG_FLAGS = [
     ("finetune", "--records=", "--records is needed"),
     ("finetune", "--run_dir=", "--run_dir is needed"),
     ("finetune", "--schedule=cosine", "is not one of bert_linear, warmup"),
-    ("finetune", "--replicas=many", "many is not one of auto, one, mirrored"),
+    (
+        "finetune",
+        "--replicas=many",
+        "many is not one of auto, one, mirrored, m",
+    ),
     ("finetune", "--num_devices=1000", "=1000 is not at most 256"),
     ("finetune", "--learning_rate=fast", "learning_rate=fast"),
     ("finetune", "--learning_rate=1e39", "is not a finite number"),
@@ -643,9 +647,9 @@ def test_batches_on_replicas(
     chain, tmp_path, monkeypatch, command, flags, says
 ):
     monkeypatch.setattr(
-        tfdistill.replicas,
+        tfdistill.experiment,
         "make_replicas",
-        lambda name, num_devices: Mirrored(["CPU:0", "CPU:1"]),
+        lambda name, num_devices: two_mirrored(),
     )
     (tmp_path / "c").symlink_to(chain)
     check(use(command, flags, tmp_path / "c"), command, says)

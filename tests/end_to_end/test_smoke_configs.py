@@ -272,7 +272,6 @@ def test_student_is_evaluated_on_held_out_records(chain: Chain) -> None:
 def test_knowledge_covers_all_training_records(chain: Chain) -> None:
     made = chain.summaries["make_records"]
     extracted = chain.summaries["extract_teacher"]
-    assert extracted["finished"]
     assert extracted["extracted_examples"] == made["examples"]
     assert extracted["extracted_shards"] == made["shards"] > 1
 

@@ -65,7 +65,7 @@ def run_once(records, path, *, die_at=None, evaluate=None, step=None, **more):
         run=directory,
         cadence=cadence(**more),
         evaluate=evaluate,
-        is_chief=True,
+        replicas=OneDevice(),
     )
     directory.close()
     return made, result
@@ -155,7 +155,7 @@ def test_termination_saves_a_checkpoint_and_the_run_goes_on(
     directory = RunDirectory(
         str(path), config={"a": 1}, flag_lines=[], keep_checkpoint_max=2
     )
-    with pytest.raises(KeyboardInterrupt, match="step 6"):
+    with pytest.raises(KeyboardInterrupt, match="step 8"):
         train(
             step,
             batches=lambda first: training_batches(
@@ -170,9 +170,9 @@ def test_termination_saves_a_checkpoint_and_the_run_goes_on(
             run=directory,
             cadence=cadence(),
             evaluate=None,
-            is_chief=True,
+            replicas=OneDevice(),
         )
-    assert directory.latest_checkpoint().name == "step-000000006.safetensors"
+    assert directory.latest_checkpoint().name == "step-000000008.safetensors"
     again, _ = run_once(records, path)
     assert largest_difference(again.weights(), whole[0].weights())[0] == 0.0
 
@@ -211,7 +211,7 @@ def test_early_stop_keeps_the_best_step(records, tmp_path):
             early_stop_patience=2,
         ),
         evaluate=evaluate,
-        is_chief=True,
+        replicas=OneDevice(),
     )
     assert result["steps"] == 4
     assert result["eval"] == {"masked_accuracy": 0.5}

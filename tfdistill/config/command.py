@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import os
 import re
 import sys
 import textwrap
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from logging import Formatter
 from typing import Any, NoReturn
@@ -14,9 +16,11 @@ from absl import flags, logging
 
 from tfdistill.config import options
 from tfdistill.config.fields import Options
+from tfdistill.launcher import Process, this_process
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+_SECONDS_FOR_THE_CHIEF = 2.0
 
 
 def run_command(
@@ -34,7 +38,8 @@ def run_command(
     Args:
         main: Called with one instance of each of `groups`, in their order.
             Returns the summary that is printed as the last line of stdout,
-            with the `seconds` that it took.
+            with the `seconds` that it took. Of several processes the first
+            one prints it.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
         example: Arguments of a typical call, for the usage text.
@@ -42,14 +47,12 @@ def run_command(
     """
     argv = list(sys.argv if argv is None else argv)
     command = _command_name(main)
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(
-        Formatter("%(levelname).1s %(asctime)s %(message)s", "%H:%M:%S")
-    )
     # Flags live in a set of their own; absl's logging asks the global one.
     flags.FLAGS.mark_as_parsed()
+    process = Process()
     try:
+        process = this_process()
+        _set_up_logging(process)
         values = _parse(argv)
         if len(argv) == 1 or values["help"].value:
             sys.stderr.write(_usage(command, main, groups, needs, example))
@@ -61,21 +64,34 @@ def run_command(
                 f"--{missing[0]} is needed. Example: "
                 f"python -m {command} {example}"
             )
+        if not process.is_alone and options.Devices not in groups:
+            raise ValueError(
+                f"{process.launcher} has started {process.count} processes, "
+                "but this command makes its own (--num_processes)."
+            )
     except (flags.Error, ValueError, OSError) as error:
-        _fail(command, _in_one_line(error), EXIT_USAGE)
+        _fail(process, command, _in_one_line(error), EXIT_USAGE)
     verbose = int(values["verbosity"].value) > 0
     started = time.monotonic()
     try:
         summary = main(*chosen)
     except KeyboardInterrupt as error:
-        _fail(command, str(error) or "interrupted", 130)
-    except _failures() as error:
-        if verbose:
+        _fail(process, command, str(error) or "interrupted", 130)
+    except Exception as error:
+        if isinstance(error, _failures()) and not verbose:
+            _fail(process, command, _in_one_line(error), EXIT_FAILED)
+        if process.is_alone:
             raise
-        _fail(command, _in_one_line(error), EXIT_FAILED)
+        _fail(process, command, traceback.format_exc(), EXIT_FAILED)
     sys.stderr.flush()
-    seconds = round(time.monotonic() - started, 3)
-    print(json.dumps(summary | {"seconds": seconds}), flush=True)
+    summary = {
+        "replicas": "one",
+        "world_size": 1,
+        **summary,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if process.is_chief:
+        print(json.dumps(summary), flush=True)
     sys.exit(0)
 
 
@@ -100,10 +116,30 @@ def _command_name(main: Callable) -> str:
     return module
 
 
-def _fail(command: str, message: str, status: int) -> NoReturn:
-    sys.stderr.write(f"{command}: error: {message}\n")
+def _set_up_logging(process: Process) -> None:
+    where = "" if process.is_alone else f"rank {process.rank}: "
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO if process.is_chief else logging.WARNING)
+    logging.get_absl_handler().setFormatter(
+        Formatter(f"%(levelname).1s %(asctime)s {where}%(message)s", "%H:%M:%S")
+    )
+
+
+def _fail(
+    process: Process, command: str, message: str, status: int
+) -> NoReturn:
+    if process.is_alone:
+        sys.stderr.write(f"{command}: error: {message}\n")
+        sys.stderr.flush()
+        sys.exit(status)
+    if not process.is_chief:
+        # What all processes meet, the first one says; then the launcher ends
+        # the others.
+        time.sleep(_SECONDS_FOR_THE_CHIEF)
+    sys.stderr.write(f"{command}: error: rank {process.rank}: {message}\n")
     sys.stderr.flush()
-    sys.exit(status)
+    # An orderly end would wait for the other processes.
+    os._exit(status)
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -51,24 +51,32 @@ class Artefacts(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class General(Options):
-    """What is done, with which seed and on which devices."""
+    """What is done, with which seed and how many processes for text."""
 
     task: str = option("mlm", "Task: mlm.")
     random_seed: int = option(12345, "Seed of everything random.", minimum=0)
+    num_processes: int = option(
+        0, "Processes for text work; 0: one per core.", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices(Options):
+    """Where models run."""
+
     replicas: str = option(
         "auto",
-        "one, mirrored (all devices of this process) or auto.",
-        choices=("auto", "one", "mirrored"),
+        "one; mirrored (all devices of this process); horovod or "
+        "multi_worker (all processes that mpirun or srun has started); or "
+        "auto.",
+        choices=("auto", "one", "mirrored", "multi_worker", "horovod"),
     )
     num_devices: int = option(
         0,
-        "Devices that mirrored uses; on a machine without GPUs this many "
-        "logical CPU devices are made. 0: all there are.",
+        "Devices of a process; on a machine without GPUs, mirrored makes "
+        "this many of its CPU. 0: all there are.",
         minimum=0,
         maximum=256,
-    )
-    num_processes: int = option(
-        0, "Processes for text work; 0: one per core.", minimum=0
     )
 
 
@@ -157,7 +165,11 @@ class Knowledge(Options):
         "Codec: top_k(k=10), or top_k(k=all) for the whole distribution.",
     )
     predict_batch_size: int = option(
-        32, "Examples in a batch of inference.", minimum=1, maximum=1 << 20
+        32,
+        "Examples in a batch of inference; extract_teacher gives each "
+        "device as many.",
+        minimum=1,
+        maximum=1 << 20,
     )
 
 
@@ -184,6 +196,15 @@ class Training(Options):
         10_000, "Steps of linear warm-up.", minimum=0
     )
     learning_rate: float = option(5e-5, "Peak learning rate.", minimum=0.0)
+    learning_rate_scaling: str = option(
+        "none",
+        "How the rate grows with --train_batch_size over --base_batch_size: "
+        "none, linear, or sqrt.",
+        choices=("none", "linear", "sqrt"),
+    )
+    base_batch_size: int = option(
+        32, "Batch size that --learning_rate is for.", minimum=1
+    )
     optimizer: str = option(
         "bert_adam(weight_decay=0.01)",
         "bert_adam (as published: no bias correction), or adamw.",
@@ -196,6 +217,11 @@ class Training(Options):
     )
     clip_norm: float = option(
         1.0, "Global norm that gradients are clipped to; 0: off.", minimum=0.0
+    )
+    gradient_compression: str = option(
+        "none",
+        "How gradients travel between replicas: none (float32), fp16 or bf16.",
+        choices=("none", "fp16", "bf16"),
     )
     shuffle_buffer_size: int = option(
         100_000, "Records in the shuffle buffer.", minimum=1
@@ -229,6 +255,7 @@ class Training(Options):
 ALL: tuple[type[Options], ...] = (
     Artefacts,
     General,
+    Devices,
     Corpus,
     Masking,
     Knowledge,

@@ -1,8 +1,8 @@
 """Extraction: a teacher's knowledge is added to records.
 
-Rank r of n does every n-th missing shard and needs nothing of the others.
-A run that was killed goes on with the shards that are missing or damaged;
-the bytes come out the same.
+Each process does its share of the missing shards and needs nothing of the
+others. A run that was killed goes on with the shards that are missing or
+damaged; the bytes come out the same.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from tfdistill.records import (
     evaluation_batches,
 )
 from tfdistill.records.record_set import Shard
-from tfdistill.replicas import Replicas
+from tfdistill.replicas import Replicas, from_chief, share
 
 
 def knowledge_schema(
@@ -62,10 +62,10 @@ def extract_shards(
     *,
     replicas: Replicas,
     batch_size: int,
-    rank: int,
-    world_size: int,
 ) -> dict[str, int]:
-    """Write this rank's share of the missing shards.
+    """Write the missing shards, each process its share, and finish the set.
+
+    All processes must call it, and see the same folder.
 
     Args:
         records: The inputs, with masks.
@@ -74,35 +74,55 @@ def extract_shards(
         added: Schema of what the codec adds.
         writer: The set to write; shards have the names of the inputs'.
         replicas: Where the teacher runs.
-        batch_size: Examples in a batch.
-        rank: This process's rank.
-        world_size: Processes.
+        batch_size: Examples in the batch of a device. Of more examples at
+            a time the last bits may be others.
 
     Returns:
-        `shards` and `examples` written by this call.
+        `shards` and `examples` that this call has written, all processes
+        together.
+
+    Raises:
+        ValueError: A process does not see the folder.
     """
-    missing = set(writer.missing())
-    mine = [
-        shard
-        for number, shard in enumerate(records.shards)
-        if shard.path.name in missing and number % world_size == rank
-    ]
+
+    def begin() -> list[str]:
+        writer.begin()
+        return writer.missing()
+
+    missing = set(from_chief(replicas, begin))
+    writer.join()
+    mine = share(
+        replicas, [s for s in records.shards if s.path.name in missing]
+    )
 
     def ask(batch: Batch) -> dict[str, tf.Tensor]:
         outputs = teacher(batch, reads=frozenset({"logits"}), noise=None)
         return codec.encode(outputs["logits"])
 
-    compiled = replicas.compile(ask)
+    compiled = replicas.compile_map(ask)
     total = sum(shard.examples for shard in mine)
-    with Progress("extracting", total, unit=" examples") as progress:
+    with Progress(
+        "extracting",
+        total,
+        unit=" examples",
+        shown=replicas.process.is_chief,
+    ) as progress:
         for shard in mine:
             with writer.shard(shard.path.name) as out:
                 for example in _answered(
-                    records, shard, compiled, added, batch_size
+                    records,
+                    shard,
+                    compiled,
+                    added,
+                    batch_size * replicas.num_local,
                 ):
                     out.add_serialized(example)
                     progress.advance(1)
-    return {"shards": len(mine), "examples": total}
+    written = replicas.gather(f"{len(mine)} {total}")
+    if replicas.process.is_chief:
+        writer.finished = writer.finish()
+    shards, counts = zip(*(map(int, x.split()) for x in written), strict=True)
+    return {"shards": sum(shards), "examples": sum(counts)}
 
 
 def _answered(

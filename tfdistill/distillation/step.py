@@ -17,7 +17,7 @@ from tfdistill.distillation.teachers import Teacher
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.noise import DropoutNoise
 from tfdistill.records import Batch, Distribution
-from tfdistill.replicas import Replicas
+from tfdistill.replicas import Replicas, sum_compressed
 
 
 class TrainStep:
@@ -35,6 +35,7 @@ class TrainStep:
         accumulation_steps: int,
         clip_norm: float,
         seed: int,
+        compression: str = "none",
     ) -> None:
         """Bind everything that a step needs.
 
@@ -49,6 +50,7 @@ class TrainStep:
             accumulation_steps: Micro-batches of a replica's part.
             clip_norm: Global norm of the gradients, at most; 0: no limit.
             seed: Of dropout.
+            compression: How gradients travel, one of `COMPRESSIONS`.
         """
         self._student = student
         self._variables = list(variables)
@@ -59,18 +61,22 @@ class TrainStep:
         self._accumulation_steps = accumulation_steps
         self._clip_norm = clip_norm
         self._seed = seed
+        self._compression = compression
         self._reads = frozenset(o.reads for o in objectives)
 
     def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Update the student.
 
         Args:
-            batch: Features, `example_index` and `step`, int64 `[b]`.
+            batch: Features, `example_index` and `step`, int64 `[b]`, and
+                `is_stopping`, float32 `[b]`: 1 where the process is asked
+                to stop.
 
         Returns:
             Scalars of the global batch: `loss`, every objective's own
             value by its name, `gradient_norm` before clipping,
-            `learning_rate`, `examples` and `tokens`.
+            `learning_rate`, `examples`, `tokens`, and `is_stopping`: more
+            than 0 if any process is asked to stop.
         """
         counts = self._replicas.sum(
             {
@@ -78,6 +84,7 @@ class TrainStep:
                     tf.reduce_sum(batch[o.weights]) for o in self._objectives
                 ],
                 "examples": tf.reduce_sum(batch["is_real_example"]),
+                "is_stopping": tf.reduce_max(batch["is_stopping"]),
                 "tokens": tf.reduce_sum(
                     tf.cast(batch["input_mask"], tf.float32)
                 ),
@@ -90,7 +97,8 @@ class TrainStep:
             )
         ]
         gradients, losses = self._accumulate(batch, divisors)
-        gradients, losses = self._replicas.sum((gradients, losses))
+        gradients = sum_compressed(self._replicas, gradients, self._compression)
+        losses = self._replicas.sum(losses)
         norm = tf.linalg.global_norm(gradients)
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(
@@ -115,6 +123,7 @@ class TrainStep:
             "learning_rate": rate,
             "examples": counts["examples"],
             "tokens": counts["tokens"],
+            "is_stopping": counts["is_stopping"],
         }
 
     def _accumulate(

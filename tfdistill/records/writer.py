@@ -114,6 +114,21 @@ class RecordSetWriter:
                 temporary.write_bytes(self._vocabulary)
         self._is_begun = True
 
+    def join(self) -> None:
+        """Take part in a set that another process has begun.
+
+        Raises:
+            ValueError: There is no such set in the folder.
+        """
+        mark = self._folder / IDENTITY
+        if not mark.exists():
+            raise ValueError(
+                f"{mark} is not to be seen here: all processes need the same "
+                "folder."
+            )
+        self._check_folder()
+        self._is_begun = True
+
     def missing(self) -> list[str]:
         """Returns the shards that are not there or are damaged."""
         missing = []

@@ -1,21 +1,23 @@
-"""Where a step runs: one device, or all devices of a process.
+"""Where a step runs: one device, all of a process, or many processes.
 
-The only package that names `tf.distribute`, and the only place of rank
-arithmetic.
+The only package that names `tf.distribute` or Horovod, and the only place of
+rank arithmetic.
 """
 
-from tfdistill.replicas.launch import process_rank
-from tfdistill.replicas.strategies import (
-    Mirrored,
-    OneDevice,
-    Replicas,
-    make_replicas,
-)
+from tfdistill.replicas.agreement import check_same, fingerprint_of_code
+from tfdistill.replicas.choice import make_replicas
+from tfdistill.replicas.compression import COMPRESSIONS, sum_compressed
+from tfdistill.replicas.one_device import OneDevice
+from tfdistill.replicas.replicas import Replicas, from_chief, share
 
 __all__ = [
-    "Mirrored",
+    "COMPRESSIONS",
     "OneDevice",
     "Replicas",
+    "check_same",
+    "fingerprint_of_code",
+    "from_chief",
     "make_replicas",
-    "process_rank",
+    "share",
+    "sum_compressed",
 ]

@@ -1,85 +1,37 @@
-"""One device, or one replica on each device of this process."""
+"""Replicas on TensorFlow's own strategies."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
+import keras
 import tensorflow as tf
 
-from tfdistill.replicas.launch import process_rank
-
-Tree = Any
-Step = Callable[[dict[str, tf.Tensor]], Tree]
+from tfdistill.launcher import Process
+from tfdistill.replicas.replicas import Step, Tree, by_type, check_divides
 
 
-class Replicas(Protocol):
-    """Copies of a model that share every global batch.
+class Strategy:
+    """Replicas on a `tf.distribute` strategy, in one process or several.
 
-    Attributes:
-        name: As in `--replicas`.
-        num_replicas: Over all processes.
-        is_chief: Whether this process writes files and shows progress.
+    The methods are those of `Replicas`.
     """
 
-    name: str
-    num_replicas: int
-    is_chief: bool
+    def __init__(
+        self, name: str, strategy: tf.distribute.Strategy, process: Process
+    ) -> None:
+        """Wrap a strategy of which every process has equally many replicas.
 
-    def scope(self) -> AbstractContextManager:
-        """Variables made in this context exist on every replica."""
-
-    def process_slice(self, batch_size: int) -> tuple[int, int]:
-        """Returns start and size of this process's part of a batch.
-
-        Raises:
-            ValueError: The batch does not divide among the replicas.
+        Args:
+            name: As in `--replicas`.
+            strategy: Mirrored or multi-worker mirrored.
+            process: Which of the strategy's processes this is.
         """
-
-    def compile(self, step: Step) -> Step:
-        """Turn a step on a replica's part of a batch into a graph.
-
-        The result takes this process's part and returns what the first
-        local replica returned; steps return what is the same on all.
-        """
-
-    def sum(self, tensors: Tree) -> Tree:
-        """Sum over all replicas, inside a step; all get the same."""
-
-
-class OneDevice:
-    """A single replica."""
-
-    name = "one"
-    num_replicas = 1
-    is_chief = True
-
-    def scope(self) -> AbstractContextManager:
-        """As `Replicas`."""
-        return nullcontext()
-
-    def process_slice(self, batch_size: int) -> tuple[int, int]:
-        """As `Replicas`."""
-        return 0, batch_size
-
-    def compile(self, step: Step) -> Step:
-        """As `Replicas`."""
-        return tf.function(step, autograph=False)
-
-    def sum(self, tensors: Tree) -> Tree:
-        """As `Replicas`."""
-        return tensors
-
-
-class Mirrored:
-    """A replica on each of this process's devices."""
-
-    name = "mirrored"
-    is_chief = True
-
-    def __init__(self, devices: list[str]) -> None:
-        """Make a replica on each of the named devices."""
-        self._strategy = tf.distribute.MirroredStrategy(devices)
-        self.num_replicas = self._strategy.num_replicas_in_sync
+        self.name = name
+        self.process = process
+        self._strategy = strategy
+        self.num_replicas = strategy.num_replicas_in_sync
+        self.num_local = self.num_replicas // process.count
 
     def scope(self) -> AbstractContextManager:
         """As `Replicas`."""
@@ -87,40 +39,99 @@ class Mirrored:
 
     def process_slice(self, batch_size: int) -> tuple[int, int]:
         """As `Replicas`."""
-        if batch_size % self.num_replicas:
-            raise ValueError(
-                f"A batch of {batch_size} examples does not divide among "
-                f"{self.num_replicas} replicas."
-            )
-        return 0, batch_size
+        check_divides(batch_size, self.num_replicas)
+        size = batch_size // self.process.count
+        return self.process.rank * size, size
 
     def compile(self, step: Step) -> Step:
         """As `Replicas`."""
+        run = self._compiled(step)
+        return lambda batch: tf.nest.map_structure(
+            lambda x: self._local(x)[0], run(batch)
+        )
 
-        @tf.function(autograph=False)
-        def on_all(placed: Tree) -> Tree:
-            return self._strategy.run(step, (placed,))
-
-        def run(batch: dict[str, tf.Tensor]) -> Tree:
-            result = on_all(self._place(batch))
-            return tf.nest.map_structure(
-                lambda x: self._strategy.experimental_local_results(x)[0],
-                result,
-            )
-
-        return run
+    def compile_map(self, function: Step) -> Step:
+        """As `Replicas`."""
+        run = self._compiled(function)
+        return lambda batch: tf.nest.map_structure(
+            lambda x: tf.concat(self._local(x), 0), run(batch)
+        )
 
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""
         context = tf.distribute.get_replica_context()
-        flat = tf.nest.flatten(tensors)
-        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, flat)
-        return tf.nest.pack_sequence_as(tensors, summed)
+        return by_type(
+            lambda group: context.all_reduce(tf.distribute.ReduceOp.SUM, group),
+            tensors,
+        )
+
+    def gather(self, text: str) -> list[str]:
+        """As `Replicas`."""
+        if self.process.is_alone:
+            return [text]
+        mine = text.encode()
+        lengths = [int(x) for x in self._by_process(len(mine), [])]
+        padded = tf.constant(list(mine.ljust(max(lengths))), tf.int32)
+        rows = self._by_process(padded, [max(lengths)])
+        return [
+            bytes(row[:length].tolist()).decode()
+            for row, length in zip(rows, lengths, strict=True)
+        ]
+
+    def _by_process(self, mine: Any, shape: list[int]) -> Any:
+        """Returns a row for each process: what it gave as `mine`."""
+        rows = tf.scatter_nd(
+            [[self.process.rank]],
+            [tf.cast(mine, tf.int32)],
+            [self.process.count, *shape],
+        )
+        return self._from_first_replicas([rows])[0].numpy()
+
+    def broadcast(self, variables: Sequence[keras.Variable]) -> None:
+        """As `Replicas`."""
+        if self.process.is_alone:
+            return
+        values = [tf.convert_to_tensor(v.value) for v in variables]
+        if not self.process.is_chief:
+            values = [tf.zeros_like(x) for x in values]
+        for variable, value in zip(
+            variables, self._from_first_replicas(values), strict=True
+        ):
+            variable.assign(value)
+
+    def _from_first_replicas(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Sum over processes what the first replica of each holds."""
+        summed = self._sum_firsts(tensors)
+        return [self._local(x)[0] for x in summed]
+
+    # Texts and models of all sizes come by.
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _sum_firsts(self, tensors: list[tf.Tensor]) -> Tree:
+        def on_one(tensors: list[tf.Tensor]) -> Tree:
+            context = tf.distribute.get_replica_context()
+            number = context.replica_id_in_sync_group
+            is_first = tf.equal(number % self.num_local, 0)
+            return self.sum(
+                [tf.where(is_first, x, tf.zeros_like(x)) for x in tensors]
+            )
+
+        return self._strategy.run(on_one, (tensors,))
+
+    def _compiled(self, step: Step) -> Step:
+        @tf.function(autograph=False)
+        def on_all(placed: Tree) -> Tree:
+            return self._strategy.run(step, (placed,))
+
+        return lambda batch: on_all(self._place(batch))
+
+    def _local(self, value: Tree) -> Sequence[tf.Tensor]:
+        return self._strategy.experimental_local_results(value)
 
     def _place(self, batch: dict[str, tf.Tensor]) -> Tree:
         def part(context: Any, x: tf.Tensor) -> tf.Tensor:
-            size = x.shape[0] // self.num_replicas
-            start = context.replica_id_in_sync_group * size
+            check_divides(x.shape[0], self.num_local)
+            size = x.shape[0] // self.num_local
+            start = context.replica_id_in_sync_group % self.num_local * size
             return x[start : start + size]
 
         return {
@@ -129,38 +140,3 @@ class Mirrored:
             )
             for name, x in batch.items()
         }
-
-
-def make_replicas(name: str, num_devices: int) -> Replicas:
-    """Make the replicas that `--replicas` and `--num_devices` ask for.
-
-    To be called before TensorFlow has used any device.
-
-    Args:
-        name: `one`, `mirrored`, or `auto`: mirrored where there are several
-            GPUs or several devices are asked for, else one.
-        num_devices: Devices to use; 0 for all. Without GPUs, logical
-            devices are made from the CPU.
-
-    Raises:
-        ValueError: There are fewer GPUs, or several processes were started.
-    """
-    _, processes = process_rank()
-    if processes > 1:
-        raise ValueError(
-            f"{processes} processes were started, but --replicas={name} "
-            "trains in one process."
-        )
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus and num_devices > len(gpus):
-        raise ValueError(f"--num_devices={num_devices}: {len(gpus)} GPUs here.")
-    wanted = num_devices or len(gpus) or 1
-    if name == "one" or (name == "auto" and wanted == 1):
-        return OneDevice()
-    if gpus:
-        return Mirrored([f"GPU:{i}" for i in range(wanted)])
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0],
-        [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)],
-    )
-    return Mirrored([f"CPU:{i}" for i in range(wanted)])

@@ -7,6 +7,7 @@ from tfdistill.training.optimizers import (
     SCHEDULES,
     Schedule,
     make_optimizer,
+    scaled_rate,
 )
 from tfdistill.training.run_directory import RunDirectory, find_result
 
@@ -19,5 +20,6 @@ __all__ = [
     "evaluate",
     "find_result",
     "make_optimizer",
+    "scaled_rate",
     "train",
 ]

@@ -9,16 +9,20 @@ It is handed a step and knows nothing of models, tasks or objectives.
 """
 
 import dataclasses
+import functools
 import math
 import signal
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tfdistill.progress import Progress
+from tfdistill.replicas import Replicas, check_same, from_chief
 from tfdistill.training.run_directory import (
     RunDirectory,
     State,
@@ -61,6 +65,8 @@ class _Progressed:
     best: float | None = None
     best_step: int = 0
     without_improvement: int = 0
+    train: dict[str, float] = dataclasses.field(default_factory=dict)
+    eval: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -68,28 +74,29 @@ def train(
     *,
     batches: Callable[[int], Iterator[Batch]],
     state: State,
-    run: RunDirectory,
+    run: RunDirectory | None,
     cadence: Cadence,
     evaluate: Callable[[], dict[str, float]] | None,
-    is_chief: bool,
+    replicas: Replicas,
 ) -> dict[str, Any]:
     """Train to the end, or until the watched metric stops improving.
 
     A run that was interrupted goes on from its newest checkpoint exactly as
-    if it had not been. SIGTERM and SIGINT save a checkpoint first.
+    if it had not been, on any number of replicas. SIGTERM and SIGINT to any
+    process save a checkpoint first.
 
     Args:
-        train_step: Takes a batch with `step`; returns sums and means that
-            are the same on all replicas, by name: `loss`, `examples`,
-            `tokens`, …
+        train_step: Takes a batch with `step` and `is_stopping`; returns sums
+            and means that are the same on all replicas, by name: `loss`,
+            `examples`, `tokens`, `is_stopping`, …
         batches: From a first step to the batches from there on.
         state: Variables that a checkpoint holds, by name. They are changed
             in place; at the end they hold the last or, with early stop, the
             best values.
-        run: Where everything goes.
+        run: Where everything goes; None on all processes but the first.
         cadence: When what happens.
         evaluate: Returns metrics on held-out data.
-        is_chief: Whether this process writes files and shows progress.
+        replicas: Where the step runs.
 
     Returns:
         `steps` done, and the newest metrics `train` and `eval` (the latter
@@ -98,26 +105,14 @@ def train(
     Raises:
         FloatingPointError: The loss or a variable is not finite; the
             message names the step, of which no checkpoint is written.
-        ValueError: The newest checkpoint is damaged or of another model.
+        ValueError: The newest checkpoint is damaged or of another model, or
+            the processes' states have come apart.
     """
-    step, notes = 0, _Progressed()
-    newest = run.latest_checkpoint()
-    if newest is not None:
-        try:
-            stored = load_state(newest, state)
-        except ValueError as error:
-            raise ValueError(
-                f"{error} Remove it to go on from the one before."
-            ) from None
-        step = stored.pop("step")
-        notes = _Progressed(**stored)
-        logging.info("Going on from step %d (%s).", step, newest)
-    if is_chief:
-        run.rewind(step)
-    best_path = run.checkpoints / "best.safetensors"
+    stored = from_chief(replicas, lambda: _restore(run, state))
+    replicas.broadcast(list(state.values()))
+    step = stored.pop("step", 0)
+    notes = _Progressed(**stored)
     window = _Window()
-    latest: dict[str, float] = {}
-    metrics: dict[str, float] = {}
     stream = batches(step)
     with (
         _StopSignals() as stop,
@@ -126,44 +121,76 @@ def train(
             cadence.num_train_steps,
             unit=" steps",
             initial=step,
-            shown=is_chief,
+            shown=run is not None,
         ) as progress,
     ):
         while step < cadence.num_train_steps and not _is_over(notes, cadence):
             batch = next(stream)
-            batch["step"] = tf.fill(
-                [batch["example_index"].shape[0]],
-                tf.constant(step, tf.int64),
-            )
+            rows = [batch["example_index"].shape[0]]
+            batch["step"] = tf.fill(rows, tf.constant(step, tf.int64))
+            batch["is_stopping"] = tf.fill(rows, float(stop.asked))
             step += 1
-            window.add(train_step(batch), step)
-            is_last = step == cadence.num_train_steps or stop.asked
+            results = dict(train_step(batch))
+            is_stopping = stop.agreed(results.pop("is_stopping"))
+            window.add(results, step)
+            is_last = step == cadence.num_train_steps or is_stopping
             if step % cadence.log_every_steps == 0 or is_last:
-                latest = window.means()
-                if is_chief:
-                    run.record("train", step, latest)
-            progress.advance(1, _note(latest))
+                notes.train = window.means()
+                if run is not None:
+                    run.record("train", step, notes.train)
+            progress.advance(1, _note(notes.train))
             if evaluate is not None and (
                 step % cadence.eval_every_steps == 0
                 or step == cadence.num_train_steps
             ):
                 window.check()
                 metrics = evaluate()
-                if is_chief:
+                # What follows must not hang on the last bit of a sum.
+                metrics = from_chief(replicas, functools.partial(dict, metrics))
+                is_best = _improves(notes, metrics, step, cadence)
+                if run is not None:
                     run.record("eval", step, metrics)
                     logging.info("step %d: %s", step, _format(metrics))
-                if _improves(notes, metrics, step, cadence) and is_chief:
-                    save_state(best_path, state, {"metrics": metrics})
+                    if is_best:
+                        save_state(run.best, state, {})
             if step % cadence.save_checkpoints_steps == 0 or is_last:
                 window.check()
-                if is_chief:
+                _check_states(replicas, state, step)
+                if run is not None:
                     run.save_checkpoint(state, step, vars(notes))
-            if stop.asked and step < cadence.num_train_steps:
+            if is_stopping and step < cadence.num_train_steps:
                 raise KeyboardInterrupt(f"stopped at step {step}, saved")
     if cadence.early_stop_metric and notes.best is not None:
-        metrics = load_state(best_path, state)["metrics"]
+        if run is not None:
+            load_state(run.best, state)
+        replicas.broadcast(list(state.values()))
         logging.info("The best step was %d.", notes.best_step)
-    return {"steps": step, "train": latest, "eval": metrics}
+    return {"steps": step, "train": notes.train, "eval": notes.eval}
+
+
+def _restore(run: RunDirectory | None, state: State) -> dict[str, Any]:
+    """Load the newest checkpoint, if there is one; returns its notes."""
+    assert run is not None
+    newest = run.latest_checkpoint()
+    if newest is None:
+        run.rewind(0)
+        return {}
+    try:
+        stored = load_state(newest, state)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Remove it to go on from the one before."
+        ) from None
+    logging.info("Going on from step %d (%s).", stored["step"], newest)
+    run.rewind(stored["step"])
+    return stored
+
+
+def _check_states(replicas: Replicas, state: State, step: int) -> None:
+    """Refuse to save what the processes do not agree on."""
+    if not replicas.process.is_alone:
+        sums = (zlib.crc32(np.asarray(v).tobytes()) for v in state.values())
+        check_same(replicas, {f"state after step {step}": list(sums)})
 
 
 def _is_over(notes: _Progressed, cadence: Cadence) -> bool:
@@ -179,6 +206,7 @@ def _improves(
     cadence: Cadence,
 ) -> bool:
     if not cadence.early_stop_metric:
+        notes.eval = dict(metrics)
         return False
     value = metrics[cadence.early_stop_metric]
     better = not math.isnan(value) and (
@@ -191,6 +219,7 @@ def _improves(
     )
     if better:
         notes.best, notes.best_step = value, step
+        notes.eval = dict(metrics)
     notes.without_improvement = 0 if better else notes.without_improvement + 1
     return better
 
@@ -238,10 +267,20 @@ class _Window:
 
 
 class _StopSignals:
-    """Turns SIGTERM and SIGINT into a wish to stop after this step."""
+    """Turns SIGTERM and SIGINT into a wish to stop, soon and everywhere."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._agreed = tf.constant(0.0)
+
+    def agreed(self, wishes: tf.Tensor) -> bool:
+        """Returns whether any process wished to stop in the step before.
+
+        All processes learn of it in the same step. The newest wishes are
+        only kept: reading them would wait for the step to end.
+        """
+        self._agreed, newest = wishes, self._agreed
+        return float(newest) > 0
 
     def _ask(self, *_: Any) -> None:
         self.asked = True

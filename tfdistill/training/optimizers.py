@@ -117,6 +117,26 @@ def make_optimizer(
     return optimizer
 
 
+# How the rate grows with the batch, by its ratio to the batch that the rate
+# is for: Goyal et al., 2017, and Krizhevsky, 2014.
+SCALINGS: dict[str, Callable[[float], float]] = {
+    "none": lambda ratio: 1.0,
+    "linear": lambda ratio: ratio,
+    "sqrt": lambda ratio: ratio**0.5,
+}
+
+
+def scaled_rate(rate: float, scaling: str, ratio: float) -> float:
+    """Returns the learning rate for a batch `ratio` times larger.
+
+    Args:
+        rate: Of the batch that it was chosen for.
+        scaling: One of `SCALINGS`.
+        ratio: Size of the batch over the size of that batch.
+    """
+    return rate * SCALINGS[scaling](ratio)
+
+
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate by step, counted from 0."""
 

@@ -82,6 +82,7 @@ class RunDirectory:
                 temporary.write_text("\n".join(flag_lines) + "\n")
         self.checkpoints = self.path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
+        self.best = self.checkpoints / "best.safetensors"
         for partial in self.checkpoints.glob(".*.partial"):
             partial.unlink()  # left behind by a kill
         self._config = config

@@ -1,0 +1,73 @@
+"""Real processes under mpirun train as one process does."""
+
+import pathlib
+
+import mpi
+import numpy as np
+import pytest
+from mirrored import two_mirrored
+from tiny_training import write_records
+from train_twenty_steps import train
+
+from tfdistill.replicas import OneDevice
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "support/train_twenty_steps.py"
+# Dropout, uneven masks, three objectives and a norm that clips come with it.
+SETTINGS = {"accumulation_steps": 2, "clip_norm": 0.1}
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    return write_records(tmp_path_factory.mktemp("records") / "set", 50)
+
+
+@pytest.fixture(scope="module")
+def reference(records):
+    weights, results = train(OneDevice(), records, **SETTINGS)
+    assert all(r["gradient_norm"] > 0.1 for r in results)
+    return weights, [r["loss"] for r in results]
+
+
+def largest_relative_difference(ours, theirs):
+    """Of whole weights, by their norm; and the name of the weight."""
+    return max(
+        (np.linalg.norm(ours[n] - theirs[n]) / np.linalg.norm(theirs[n]), n)
+        for n in theirs
+        if np.linalg.norm(theirs[n]) > 0
+    )
+
+
+def in_ranks(ranks, name, records, path, **settings):
+    result = path / "result.npz"
+    done = mpi.run(
+        mpi.mpirun(
+            ranks,
+            SCRIPT,
+            name,
+            records.path,
+            result,
+            *(f"{k}={v}" for k, v in settings.items()),
+        ),
+        PYTHONPATH=f"{mpi.ROOT}:{SCRIPT.parent}",
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(np.load(result))
+    return found, found.pop("losses")
+
+
+def test_mirrored(records, reference):
+    weights, _ = train(two_mirrored(), records, **SETTINGS)
+    difference, name = largest_relative_difference(weights, reference[0])
+    assert difference < 1e-6, name
+
+
+@pytest.mark.parametrize(
+    ("ranks", "name"), [(2, "horovod"), (3, "horovod"), (2, "multi_worker")]
+)
+def test_ranks_give_the_weights_of_one_process(
+    tmp_path, records, reference, ranks, name
+):
+    weights, losses = in_ranks(ranks, name, records, tmp_path, **SETTINGS)
+    difference, where = largest_relative_difference(weights, reference[0])
+    assert difference < 1e-6, where
+    np.testing.assert_allclose(losses, reference[1], rtol=1e-5)
