@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfdistill.agreement import check_length
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import RecordSet, evaluation_batches
-from tfdistill.replicas import Replicas
+from tfdistill.replicas import Replicas, round_up
 from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.training import evaluate
@@ -37,14 +37,13 @@ def score(
     is trained. It takes a number of batches to stop after, if need be.
 
     Raises:
-        ValueError: The records do not fit the models, or the batch does not
-            divide among the replicas.
+        ValueError: The records do not fit the models.
     """
     records = records.with_vocabulary(len(tokenizer.vocabulary))
     check_length(model, records)
     if teacher is not None:
         check_length(teacher, records, "teacher")
-    process_slice = replicas.process_slice(batch_size)
+    rows = round_up(replicas, batch_size)
     reads = frozenset({"logits"})
     if "next_sentence" in parts:
         reads |= {"next_sentence_logits"}
@@ -65,7 +64,8 @@ def score(
         batches = evaluation_batches(
             records,
             batch_size=batch_size,
-            process_slice=process_slice,
+            process_slice=replicas.process_slice(rows),
+            rows=rows,
             transform=task.transform(records, tokenizer, seed),
         )
         return evaluate(
@@ -94,12 +94,14 @@ def measure_speed(
     Only the model's own logits are computed, for at most `_TIMED_BATCHES`
     batches of the records, once these are in memory.
     """
+    rows = round_up(replicas, batch_size)
     batches = list(
         itertools.islice(
             evaluation_batches(
                 records,
                 batch_size=batch_size,
-                process_slice=replicas.process_slice(batch_size),
+                process_slice=replicas.process_slice(rows),
+                rows=rows,
                 transform=task.transform(records, tokenizer, seed),
             ),
             _TIMED_BATCHES,

@@ -635,12 +635,6 @@ def test_weights_that_are_not_finite_are_not_saved(c):
     [
         ("finetune", "--train_batch_size=7", "7 examples does not divide"),
         ("finetune", "--accumulation_steps=8", "A replica's 4 examples do not"),
-        (
-            "finetune",
-            "--eval_records={c}/eval --predict_batch_size=7",
-            "7 examples does not divide among 2 replicas",
-        ),
-        ("evaluate", "--predict_batch_size=7", "7 examples does not divide"),
     ],
 )
 def test_batches_on_replicas(

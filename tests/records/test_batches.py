@@ -70,15 +70,17 @@ def test_batches_run_across_epochs(records):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 64])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, 2, 3])
 def test_evaluation_sees_every_example_once_in_order(
     records, batch_size, processes
 ):
-    batch_size *= processes
-    size = batch_size // processes
+    size = -(-batch_size // processes)
     streams = [
         evaluation_batches(
-            records, batch_size=batch_size, process_slice=(p * size, size)
+            records,
+            batch_size=batch_size,
+            process_slice=(p * size, size),
+            rows=processes * size,
         )
         for p in range(processes)
     ]

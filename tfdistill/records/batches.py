@@ -84,14 +84,22 @@ def evaluation_batches(
     *,
     batch_size: int,
     process_slice: tuple[int, int],
+    rows: int | None = None,
     transform: Transform | None = None,
 ) -> Iterator[Batch]:
     """Yield every example exactly once, in the order of the set.
 
-    The last batch is filled up with copies whose `is_real_example` is 0 and
-    whose `masked_lm_weights` are 0.
+    Batches are filled up with copies whose `is_real_example` is 0 and whose
+    `masked_lm_weights` are 0.
 
-    Args: as `training_batches`.
+    Args:
+        records: What to read.
+        batch_size: Examples in a global batch; fewer in the last one.
+        process_slice: Start and size of this process's part of a global
+            batch, copies included.
+        rows: Examples and copies in a global batch; as many as examples
+            where it is None.
+        transform: Applied to the slice, for instance to mask it.
 
     Yields:
         Decoded features, with `example_index` int64 `[b]` and
@@ -109,7 +117,9 @@ def evaluation_batches(
         )
         .enumerate()
         .batch(batch_size)
-        .map(lambda p, s: _filled_up(p, s, batch_size, records.examples))
+        .map(
+            lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
+        )
     )
     return _decoded(records, stream, process_slice, transform, records.examples)
 

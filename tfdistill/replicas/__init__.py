@@ -8,7 +8,7 @@ from tfdistill.replicas.agreement import check_same, fingerprint_of_code
 from tfdistill.replicas.choice import make_replicas
 from tfdistill.replicas.compression import COMPRESSIONS, sum_compressed
 from tfdistill.replicas.one_device import OneDevice
-from tfdistill.replicas.replicas import Replicas, from_chief, share
+from tfdistill.replicas.replicas import Replicas, from_chief, round_up, share
 
 __all__ = [
     "COMPRESSIONS",
@@ -18,6 +18,7 @@ __all__ = [
     "fingerprint_of_code",
     "from_chief",
     "make_replicas",
+    "round_up",
     "share",
     "sum_compressed",
 ]

@@ -76,6 +76,11 @@ def check_divides(batch_size: int, parts: int) -> None:
         )
 
 
+def round_up(replicas: Replicas, batch_size: int) -> int:
+    """Returns the least size, at least this, that divides among replicas."""
+    return -(-batch_size // replicas.num_replicas) * replicas.num_replicas
+
+
 def from_chief(replicas: Replicas, compute: Callable[[], Any]) -> Any:
     """Compute on the first process; all get its result, a JSON value.
 
