@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mpi
 import pytest
 from absl import logging
 
@@ -20,6 +21,7 @@ from tfdistill.config import Options, parse_spec, run_command
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
+    Devices,
     General,
     Knowledge,
     Masking,
@@ -165,7 +167,7 @@ def test_header_gives_all_that_its_commands_need(
 @pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
 def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
     everything = Declared(
-        (Artefacts, General, Corpus, Masking, Knowledge, Training), ()
+        (Artefacts, General, Devices, Corpus, Masking, Knowledge, Training), ()
     )
     alone = [f"--flagfile={name_of(flagfile)}"]
     for arguments in (alone, *(a for _, a in header_commands(flagfile))):
@@ -251,6 +253,22 @@ def test_summaries_say_where_models_ran(chain: Chain) -> None:
     for command in ran:
         summary = chain.summaries[command]
         assert (summary["replicas"], summary["world_size"]) == ("one", 1)
+
+
+def test_two_processes_train_the_same_student(chain: Chain) -> None:
+    (line,) = (
+        line.removeprefix("# mpirun ")
+        for line in SMOKE_WIKI.read_text().splitlines()
+        if line.startswith("# mpirun ")
+    )
+    np, two, python, *arguments = shlex.split(line)
+    assert (np, two, python) == ("-np", "2", "python")
+    done = mpi.run(mpi.mpirun(2, *arguments), cwd=chain.root)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["replicas"], summary["world_size"]) == ("horovod", 2)
+    for name, value in chain.summaries["distill"]["eval"].items():
+        assert summary["eval"][name] == pytest.approx(value, rel=1e-4), name
 
 
 def test_student_is_evaluated_on_held_out_records(chain: Chain) -> None:

@@ -71,3 +71,15 @@ def test_ranks_give_the_weights_of_one_process(
     difference, where = largest_relative_difference(weights, reference[0])
     assert difference < 1e-6, where
     np.testing.assert_allclose(losses, reference[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("compression", ["fp16", "bf16"])
+def test_compressed_gradients_train_nearly_alike(
+    tmp_path, records, reference, compression
+):
+    weights, losses = in_ranks(
+        2, "horovod", records, tmp_path, **SETTINGS, compression=compression
+    )
+    difference, where = largest_relative_difference(weights, reference[0])
+    assert 1e-6 < difference < 0.05, where
+    np.testing.assert_allclose(losses, reference[1], rtol=1e-2)

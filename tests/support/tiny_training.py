@@ -96,6 +96,7 @@ class Run:
         teacher="live",
         knowledge=None,
         seed=3,
+        compression="none",
     ):
         task = TASKS["mlm"]
         with replicas.scope():
@@ -121,6 +122,7 @@ class Run:
             accumulation_steps=accumulation_steps,
             clip_norm=clip_norm,
             seed=seed,
+            compression=compression,
         )
         self.step = replicas.compile(step.__call__)
         self.state = {f"model/{n}": v for n, v in names.items()} | {

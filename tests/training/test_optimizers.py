@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 from golden import golden
 
-from tfdistill.training import SCHEDULES, Schedule, make_optimizer
+from tfdistill.training import (
+    SCHEDULES,
+    Schedule,
+    make_optimizer,
+    scaled_rate,
+)
 
 GOLDEN = golden("transformer_distillation")
 WORKED = GOLDEN["optimizer"]
@@ -87,6 +92,19 @@ def test_published_schedule(case):
         np.testing.assert_allclose(
             float(schedule(int(step))), rate, rtol=2e-6, atol=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("scaling", "factor"), [("none", 1.0), ("linear", 8.0), ("sqrt", 8**0.5)]
+)
+def test_rates_grow_with_the_batch(scaling, factor):
+    assert scaled_rate(5e-5, scaling, 256 / 32) == 5e-5 * factor
+
+
+def test_linear_scaling_is_that_of_the_source_with_eight_ranks():
+    peaks = [case["peak"] for case in GOLDEN["schedule"]]
+    found = scaled_rate(5e-5, "linear", 8 * 32 / 32)
+    assert any(found == pytest.approx(peak) for peak in peaks)
 
 
 def test_warmup_linear_joins_at_the_peak():

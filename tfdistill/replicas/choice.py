@@ -46,12 +46,8 @@ def make_replicas(name: str, num_devices: int) -> Replicas:
                 f"but --replicas={name} works in one."
             )
         return OneDevice() if name == "one" else _mirrored(num_devices)
-    if gpus and process.local_count > 1:
-        # Each process takes its own, before TensorFlow takes all.
-        tf.config.set_visible_devices(
-            gpus[process.local_rank % len(gpus)], "GPU"
-        )
-        gpus = gpus[:1]
+    if process.local_count > 1:
+        gpus = _take_share(process, gpus)
     most = 1 if name == "horovod" else max(len(gpus), 1)
     if num_devices > most:
         raise ValueError(
@@ -66,6 +62,22 @@ def _best(process: Process, devices: int) -> str:
         return "one" if devices == 1 else "mirrored"
     is_installed = importlib.util.find_spec("horovod") is not None
     return "horovod" if is_installed else "multi_worker"
+
+
+def _take_share(
+    process: Process, gpus: list[tf.config.PhysicalDevice]
+) -> list[tf.config.PhysicalDevice]:
+    """Take this process's GPU or cores, before TensorFlow takes all."""
+    if gpus:
+        mine = gpus[process.local_rank % len(gpus)]
+        tf.config.set_visible_devices(mine, "GPU")
+        return [mine]
+    cores, mine = os.cpu_count() or 1, len(os.sched_getaffinity(0))
+    if mine == cores:  # The launcher has not shared them out.
+        tf.config.threading.set_intra_op_parallelism_threads(
+            max(1, cores // process.local_count)
+        )
+    return []
 
 
 def _mirrored(num_devices: int) -> Replicas:

@@ -1,5 +1,6 @@
 """A replica in each process, with Horovod's collectives over MPI."""
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -27,6 +28,9 @@ class Horovod:
             ValueError: The launcher's MPI is not the one that Horovod was
                 built with, so the ranks do not see each other.
         """
+        # Horovod's own thread waits for the other ranks in a loop, which
+        # takes a third of a core from the model unless it gives way.
+        os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
         hvd.init()
         if (hvd.rank(), hvd.size()) != (process.rank, process.count):
             raise ValueError(
