@@ -85,7 +85,7 @@ def run_ours(model: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
     states = outputs.pop("hidden_states")
     results = {name: array.numpy() for name, array in outputs.items()}
     results |= {
-        f"hidden_states_{i}": state.numpy() for i, state in enumerate(states)
+        f"hidden_states_{i}": state.numpy() for i, state in states.items()
     }
     return results, features["input_mask"].astype(bool)
 

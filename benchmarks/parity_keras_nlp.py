@@ -72,7 +72,7 @@ def main() -> None:
         real = features["input_mask"].astype(bool)
         pairs = {
             "sequence_output": (
-                found["hidden_states"][-1].numpy()[real],
+                found["hidden_states"][config.num_layers].numpy()[real],
                 np.asarray(theirs["sequence_output"])[real],
             )
         }

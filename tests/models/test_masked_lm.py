@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.models.outputs import FIELDS
+from tfdistill.models.outputs import FIELDS, LAYERED_FIELDS, of_layer
 from tfdistill.models.weights import assign_weights, weight_shapes
 
 TOLERANCE = 1e-5
@@ -138,11 +138,15 @@ def test_equals_numpy(weights, features, config, conventions):
                 ours[name][i], theirs[name], atol=TOLERANCE, err_msg=name
             )
         for mine, other in zip(
-            ours["hidden_states"], theirs["hidden_states"], strict=True
+            ours["hidden_states"].values(),
+            theirs["hidden_states"],
+            strict=True,
         ):
             np.testing.assert_allclose(mine[i, :length], other, atol=TOLERANCE)
         for mine, other in zip(
-            ours["attention_scores"], theirs["attention_scores"], strict=True
+            ours["attention_scores"].values(),
+            theirs["attention_scores"],
+            strict=True,
         ):
             np.testing.assert_allclose(
                 mine[i, :, :length, :length], other, atol=TOLERANCE
@@ -152,6 +156,41 @@ def test_equals_numpy(weights, features, config, conventions):
 def test_returns_what_is_read_and_nothing_else(model, features):
     for field in FIELDS:
         assert model(features, reads=frozenset({field})).keys() == {field}
+
+
+@pytest.mark.parametrize("field", LAYERED_FIELDS)
+def test_one_layer_is_that_of_all(model, features, field):
+    whole = model(features, reads=frozenset({field}))[field]
+    assert list(whole) == sorted(whole)
+    for number, expected in whole.items():
+        one = model(features, reads=frozenset({of_layer(field, number)}))
+        assert one.keys() == {field}
+        assert one[field].keys() == {number}
+        np.testing.assert_array_equal(one[field][number], expected)
+
+
+def test_layers_that_nobody_reads_are_not_computed(model, features):
+    """The weights above what is read need not even be numbers."""
+    broken = MaskedLM(model.config)
+    broken.set_weights(model.get_weights())
+    last = broken.encoder.encoder_layers[-1]
+    last.qkv.kernel.assign(last.qkv.kernel * np.nan)
+    number = model.config.num_layers - 1
+    reads = frozenset({of_layer("hidden_states", number)})
+    expected = model(features, reads=reads)["hidden_states"][number]
+    found = broken(features, reads=reads)["hidden_states"][number]
+    np.testing.assert_array_equal(found, expected)
+    calls = []
+    last.call = lambda *a, **k: calls.append(1)
+    broken(features, reads=reads)
+    assert not calls
+
+
+def test_layers_that_do_not_exist_are_refused(model, features):
+    count = model.config.num_layers
+    for field, number in (("hidden_states", count + 1), ("queries", count)):
+        with pytest.raises(ValueError, match=f"{field} {number} does not"):
+            model(features, reads=frozenset({of_layer(field, number)}))
 
 
 @pytest.mark.parametrize("field", ["logits", "pooled", "next_sentence_logits"])

@@ -18,7 +18,7 @@ from tfdistill.models.layers import (
     truncated_normal,
 )
 from tfdistill.models.noise import DropoutNoise
-from tfdistill.models.outputs import ATTENTION_FIELDS
+from tfdistill.models.outputs import LAYERED_FIELDS, layers_read
 
 # Added to the scores of padded tokens, as in the published code.
 _MASKED_SCORE = -10000.0
@@ -202,6 +202,7 @@ class Encoder(keras.layers.Layer):
         reads: frozenset[str],
         noise: DropoutNoise | None = None,
         positions: tf.Tensor | None = None,
+        needs_sequence: bool = True,
     ) -> dict[str, Any]:
         """Encode a batch.
 
@@ -213,44 +214,62 @@ class Encoder(keras.layers.Layer):
             positions: int32 `[B, Q]`; where given, and no field read needs
                 the whole of it, the last layer is computed at these
                 positions only.
+            needs_sequence: Whether the last hidden state is needed though
+                `reads` does not name it.
 
         Returns:
-            `hidden_states`, `attention_scores`, `queries`, `keys`,
-            `values` as far as `reads` names them, and `sequence`: the last
-            hidden state, `[B, Q, D]` where positions are given, else
-            `[B, L, D]`.
+            Layered fields as far as `reads` names them, by number, and
+            `sequence` where it is needed: the last hidden state, `[B, Q, D]`
+            where positions are given, else `[B, L, D]`.
+
+        Raises:
+            ValueError: There is no such layer.
         """
         batch, length = features["input_ids"].shape
         dim = self.config.hidden_dim
         x = self._embed(features, batch, length, noise)
         score_bias = tf.cast(1 - features["input_mask"], x.dtype)
         score_bias = (score_bias * _MASKED_SCORE)[:, None, None, :]
-        reads_attention = not reads.isdisjoint(ATTENTION_FIELDS)
-        reads_all = reads_attention or "hidden_states" in reads
-        hidden_states = [x]
-        taps: dict[str, list[tf.Tensor]] = {f: [] for f in ATTENTION_FIELDS}
-        for i, layer in enumerate(self.encoder_layers):
-            is_last = i == len(self.encoder_layers) - 1
-            cut = positions if is_last and not reads_all else None
-            x, tapped = layer(
+        count = self.config.num_layers
+        wanted = {f: layers_read(reads, f, count) for f in LAYERED_FIELDS}
+        states = wanted.pop("hidden_states")
+        tapped = frozenset().union(*wanted.values())
+        depth = max([*states, *(i + 1 for i in tapped)], default=0)
+        found: dict[str, dict[int, tf.Tensor]] = {
+            field: {} for field in LAYERED_FIELDS
+        }
+
+        def keep_state(number: int, x: tf.Tensor) -> None:
+            if number in states:
+                found["hidden_states"][number] = tf.reshape(
+                    x, [batch, length, dim]
+                )
+
+        keep_state(0, x)
+        is_cut = False
+        for i, layer in enumerate(
+            self.encoder_layers[: count if needs_sequence else depth]
+        ):
+            # Only the last layer's output is of no use to other layers.
+            is_cut = positions is not None and i == count - 1 >= depth
+            x, taps = layer(
                 x,
                 score_bias=score_bias,
                 noise=noise,
-                positions=cut,
-                is_tapped=reads_attention,
+                positions=positions if is_cut else None,
+                is_tapped=i in tapped,
             )
-            hidden_states.append(x)
-            for field in ATTENTION_FIELDS:
-                taps[field].append(tapped[field])
-        sequence = tf.reshape(x, [batch, -1, dim])
-        if positions is not None and reads_all:
-            sequence = tf.gather(sequence, positions, batch_dims=1)
-        outputs: dict[str, Any] = {"sequence": sequence}
-        if "hidden_states" in reads:
-            outputs["hidden_states"] = [
-                tf.reshape(h, [batch, length, dim]) for h in hidden_states
-            ]
-        outputs |= {f: taps[f] for f in ATTENTION_FIELDS if f in reads}
+            if not is_cut:
+                keep_state(i + 1, x)
+            for field, layers in wanted.items():
+                if i in layers:
+                    found[field][i] = taps[field]
+        outputs: dict[str, Any] = {f: x for f, x in found.items() if x}
+        if needs_sequence:
+            sequence = tf.reshape(x, [batch, -1, dim])
+            if positions is not None and not is_cut:
+                sequence = tf.gather(sequence, positions, batch_dims=1)
+            outputs["sequence"] = sequence
         return outputs
 
     def _embed(

@@ -61,17 +61,27 @@ class MaskedLM(keras.layers.Layer):
         """
         cls = tf.zeros_like(features["masked_lm_positions"][:, :1])
         positions = tf.concat([cls, features["masked_lm_positions"]], axis=1)
+        is_pooled = not reads.isdisjoint({"pooled", "next_sentence_logits"})
         outputs = self.encoder(
-            features, reads=reads, noise=noise, positions=positions
+            features,
+            reads=reads,
+            noise=noise,
+            positions=positions,
+            needs_sequence=is_pooled or "logits" in reads,
         )
-        sequence = outputs.pop("sequence")
-        if not reads.isdisjoint({"pooled", "next_sentence_logits"}):
+        sequence = outputs.pop("sequence", None)
+        if is_pooled:
             pooled = tf.tanh(self.pooler(sequence[:, 0]))
             outputs["pooled"] = pooled
             outputs["next_sentence_logits"] = self.next_sentence(pooled)
         if "logits" in reads:
             outputs["logits"] = self._masked_lm_logits(sequence[:, 1:])
-        return {name: outputs[name] for name in outputs if name in reads}
+        heads = ("pooled", "next_sentence_logits")
+        return {
+            name: value
+            for name, value in outputs.items()
+            if name not in heads or name in reads
+        }
 
     def _masked_lm_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         batch, slots, dim = hidden.shape

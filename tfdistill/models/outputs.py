@@ -6,21 +6,61 @@ computes only the fields that were asked for:
     logits                 task logits; masked LM: `[B, P, V]`
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
     pooled                 `[B, D]`
-    hidden_states          N + 1 tensors `[B, L, D]`, embeddings first
-    attention_scores       N tensors `[B, H, L, L]`, scaled by
+    hidden_states          by number, 0 to N: `[B, L, D]`, embeddings first
+    attention_scores       by layer, 0 to N - 1: `[B, H, L, L]`, scaled by
                            1 / sqrt(d), before mask and softmax
-    queries, keys, values  N tensors `[B, H, L, d]` each
+    queries, keys, values  by layer: `[B, H, L, d]` each
+
+A layered field is asked for as a whole by its name, or one layer of it by
+`of_layer`; layers above the highest that is asked for are not computed.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 Outputs = dict[str, Any]
 
 ATTENTION_FIELDS = ("attention_scores", "queries", "keys", "values")
+LAYERED_FIELDS = ("hidden_states", *ATTENTION_FIELDS)
 FIELDS = (
     "logits",
     "next_sentence_logits",
     "pooled",
-    "hidden_states",
-    *ATTENTION_FIELDS,
+    *LAYERED_FIELDS,
 )
+
+
+def of_layer(field: str, number: int) -> str:
+    """Returns how one layer of a layered field is asked for."""
+    return f"{field}/{number}"
+
+
+def layers_read(
+    reads: Collection[str], field: str, num_layers: int
+) -> frozenset[int]:
+    """Returns the numbers under which a layered field is asked for.
+
+    Args:
+        reads: What is asked for.
+        field: One of `LAYERED_FIELDS`.
+        num_layers: Layers N of the model.
+
+    Raises:
+        ValueError: The model has no such layer.
+    """
+    count = num_layers + 1 if field == "hidden_states" else num_layers
+    if field in reads:
+        return frozenset(range(count))
+    prefix = f"{field}/"
+    numbers = frozenset(
+        int(read.removeprefix(prefix))
+        for read in reads
+        if read.startswith(prefix)
+    )
+    for number in numbers:
+        if not 0 <= number < count:
+            raise ValueError(
+                f"{field} {number} does not exist: the model has 0 to "
+                f"{count - 1}."
+            )
+    return numbers

@@ -49,7 +49,7 @@ def assert_backbones_agree(model, backbone, features):
     theirs = backbone(keras_features(features))
     is_real = features["input_mask"].numpy().astype(bool)
     np.testing.assert_allclose(
-        ours["hidden_states"][-1].numpy()[is_real],
+        ours["hidden_states"][model.config.num_layers].numpy()[is_real],
         theirs["sequence_output"].numpy()[is_real],
         atol=TOLERANCE,
     )
@@ -154,7 +154,7 @@ def test_taps_equal_keras_nlp_layers(keras_made, features):
         ],
     )(keras_features(features))
     mask = features["input_mask"].numpy().astype(bool)
-    for mine, other in zip(ours["hidden_states"], states, strict=True):
+    for mine, other in zip(ours["hidden_states"].values(), states, strict=True):
         np.testing.assert_allclose(
             mine.numpy()[mask], other.numpy()[mask], atol=TOLERANCE
         )
