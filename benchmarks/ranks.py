@@ -77,8 +77,11 @@ def measure(student: str) -> None:
     import tensorflow as tf
 
     from tfdistill.distillation import (
+        OBJECTIVES,
+        Context,
         TrainStep,
-        make_objectives,
+        bind_objectives,
+        declare_objectives,
         recorded_teacher,
     )
     from tfdistill.models.configuration import BertConfig
@@ -97,10 +100,16 @@ def measure(student: str) -> None:
     model = MaskedLM(
         BertConfig(vocabulary_size=PIECES, **STUDENTS[student]), seed=1
     )
-    objectives = make_objectives(
-        ("soft_targets(tail=bucket)",),
-        TASKS["mlm"].targets,
-        TASKS["mlm"].soft_target,
+    objectives = bind_objectives(
+        declare_objectives(("soft_targets(tail=bucket)",), OBJECTIVES),
+        Context(
+            targets=TASKS["mlm"].targets,
+            soft_target=TASKS["mlm"].soft_target,
+            student=model.config,
+            teacher=None,
+            num_steps=1000,
+            seed=1,
+        ),
     )
     names = {
         n: v for n, v in variable_names(model).items() if part_of(n) in PARTS
@@ -109,19 +118,17 @@ def measure(student: str) -> None:
         "bert_adam", Schedule("constant", 1e-4, 0, 1000), names
     )
     codec = make_codec(f"top_k(k={K})", PIECES, "packed")
-    step = replicas.compile(
-        TrainStep(
-            student=model,
-            variables=list(names.values()),
-            objectives=objectives,
-            teacher=recorded_teacher(codec),
-            optimizer=optimizer,
-            replicas=replicas,
-            accumulation_steps=1,
-            clip_norm=1.0,
-            seed=1,
-        ).__call__
-    )
+    step = TrainStep(
+        student=model,
+        variables=list(names.values()),
+        objectives=objectives,
+        teacher=recorded_teacher(codec),
+        optimizer=optimizer,
+        replicas=replicas,
+        accumulation_steps=1,
+        clip_norm=1.0,
+        seed=1,
+    ).compiled()
     batch = _batch(tf, codec, replicas.process_slice(PER_RANK * 2)[0])
     shapes = [v.shape for v in names.values()]
     add = replicas.compile(
@@ -169,6 +176,7 @@ def _batch(tf, codec, first: int) -> dict:
         "masked_lm_weights": tf.ones(shape),
         "is_real_example": tf.ones([PER_RANK]),
         "example_index": tf.range(first, first + PER_RANK, dtype=tf.int64),
+        "record_index": tf.range(first, first + PER_RANK, dtype=tf.int64),
         "step": tf.zeros([PER_RANK], tf.int64),
         "is_stopping": tf.zeros([PER_RANK]),
         **codec.encode(logits),

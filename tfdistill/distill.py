@@ -5,13 +5,14 @@
         --objective='soft_targets(weight=1)' --run_dir=DIR
 
 Objectives on the teacher's distribution read --knowledge_records; where that
-is empty they ask the live --teacher about --records.
+is empty they ask the live --teacher about --records. Objectives on logits and
+features always ask it.
 """
 
 from typing import Any
 
-from tfdistill import experiment
-from tfdistill.agreement import tokenizer_of
+from tfdistill import assembly, experiment
+from tfdistill.agreement import check_vocabulary, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -22,13 +23,25 @@ from tfdistill.config.options import (
     Training,
 )
 from tfdistill.distillation import (
+    DISTRIBUTION,
+    FEATURES,
+    LOGITS,
+    OBJECTIVES,
+    bind_objectives,
+    both_teachers,
+    declare_objectives,
     live_teacher,
-    make_objectives,
     recorded_teacher,
 )
-from tfdistill.models.formats import load_model
+from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.specs import build_student, needs_teacher
 from tfdistill.records import open_record_set, stored_pieces
+
+_WHO_IS_ASKED = {
+    False: "soft_targets needs --knowledge_records, or --teacher to ask.",
+    True: "objectives on logits and features need --teacher to ask.",
+}
 
 
 def distill(
@@ -40,13 +53,13 @@ def distill(
     training: Training,
 ) -> dict[str, Any]:
     """Train a student from a recorded or a live teacher."""
-    task = experiment.find_task(general.task)
-    objectives = make_objectives(
-        training.objective, task.targets, task.soft_target
-    )
-    is_soft = any(o.is_soft for o in objectives)
+    task = assembly.find_task(general.task)
+    declared = declare_objectives(training.objective, OBJECTIVES)
+    needs = {one.needs for one in declared}
+    is_soft = DISTRIBUTION in needs
     is_recorded = is_soft and bool(artefacts.knowledge_records)
-    is_live = is_soft and not is_recorded
+    is_asked = not needs.isdisjoint({FEATURES, LOGITS})
+    is_live = is_asked or (is_soft and not is_recorded)
     path = artefacts.knowledge_records if is_recorded else artefacts.records
     if not path:
         raise ValueError(
@@ -59,50 +72,75 @@ def distill(
         raise ValueError(
             f"{artefacts.student} needs --teacher to copy from."
             if is_copied
-            else "soft_targets needs --knowledge_records, or --teacher to ask."
+            else _WHO_IS_ASKED[is_asked]
         )
-    replicas = experiment.start_replicas(
+    replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(path)
-    teacher = None
+    teachers = []
     with replicas.scope():
         if is_live or is_copied:
-            teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+            teachers = [
+                load_model(
+                    folder,
+                    needs=() if needs <= {"", FEATURES} else ("masked_lm",),
+                )
+                for folder in artefacts.teacher.split(",")
+            ]
+        first = teachers[0] if teachers else None
         tokenizer = tokenizer_of(
             records,
-            teacher,
+            first,
             artefacts.vocab_file,
             corpus.do_lower_case,
             role="teacher",
         )
+        for other in teachers[1:]:
+            check_vocabulary(other, tokenizer, records.path, "teacher")
         start = build_student(
             artefacts.student,
             tokenizer=tokenizer,
-            teacher=teacher,
+            teacher=first,
             seed=general.random_seed,
         )
-    source, stored = None, None
+    objectives = bind_objectives(
+        declared,
+        assembly.objective_context(
+            task,
+            records,
+            start.model,
+            first.model if first else None,
+            replicas,
+            general,
+            training,
+        ),
+    )
     size = len(tokenizer.vocabulary)
+    stored = stored_pieces(str(records.knowledge)) if is_recorded else None
+    for objective in objectives:
+        objective.loss.check(stored, size)
+    reads = frozenset[str]().union(*(o.loss.teacher_reads for o in objectives))
+    models = [teacher.model for teacher in teachers]
+    source = None
     if is_recorded:
         source = recorded_teacher(records.codec(size))
-        stored = stored_pieces(str(records.knowledge))
-    elif is_live and teacher is not None:
-        source = live_teacher(teacher.model)
-    for objective in objectives:
-        objective.check(stored, size)
+        reads -= {DISTRIBUTION}
+    if is_live:
+        live = live_teacher(models, reads)
+        source = both_teachers(source, live) if source else live
     return experiment.run_training(
-        experiment.Assembly(
+        assembly.Assembly(
             student=start.model,
             parts=start.parts,
             records=records,
             tokenizer=tokenizer,
             objectives=objectives,
             teacher=source,
-            live=teacher.model if is_live and teacher is not None else None,
+            live=_compared_with(teachers) if is_live else None,
             lineage={
                 "model": start.fingerprint,
-                "teacher": teacher.fingerprint if teacher else None,
+                "teacher": [teacher.fingerprint for teacher in teachers],
             },
         ),
         task,
@@ -112,6 +150,12 @@ def distill(
         knowledge,
         training,
     )
+
+
+def _compared_with(teachers: list[LoadedModel]) -> MaskedLM | None:
+    """Returns the teacher that evaluations compare the student with."""
+    (teacher, *others) = teachers
+    return None if others or "masked_lm" not in teacher.parts else teacher.model
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
 
 from typing import Any
 
-from tfdistill import experiment
+from tfdistill import assembly
 from tfdistill.agreement import check_vocabulary, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
@@ -30,8 +30,8 @@ def evaluate(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
-    task = experiment.find_task(general.task)
-    replicas = experiment.start_replicas(
+    task = assembly.find_task(general.task)
+    replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
     records = open_record_set(artefacts.eval_records)

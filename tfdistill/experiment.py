@@ -1,49 +1,42 @@
-"""Assembles runs: task, records, models, teacher and objectives.
-
-Commands call these functions with option groups; everything below takes
-plain values.
-"""
+"""Runs the training of what has been assembled."""
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import tensorflow as tf
 from absl import logging
 
 from tfdistill.agreement import check_length
+from tfdistill.assembly import Assembly
 from tfdistill.config.command import flags_of
-from tfdistill.config.fields import Options
 from tfdistill.config.options import (
     Artefacts,
-    Devices,
     General,
     Knowledge,
     Training,
 )
-from tfdistill.distillation import Objective, Teacher, TrainStep
+from tfdistill.distillation import TrainStep
 from tfdistill.models.formats.preset import save_preset
 from tfdistill.models.formats.run_directory import save_model
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import (
     count_parameters,
     part_of,
     variable_names,
 )
 from tfdistill.records import (
-    RecordSet,
+    Batch,
     open_record_set,
     training_batches,
 )
 from tfdistill.replicas import (
     Replicas,
     check_same,
-    fingerprint_of_code,
     from_chief,
-    make_replicas,
 )
 from tfdistill.scoring import score
-from tfdistill.tasks import TASKS, Task
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.tasks import Task
 from tfdistill.training import (
     Cadence,
     RunDirectory,
@@ -61,66 +54,6 @@ _NOT_OF_THE_RESULT = {
     "log_every_steps",
     "objective",
 }
-
-
-def find_task(name: str) -> Task:
-    """Look up a task.
-
-    Raises:
-        ValueError: It is not known.
-    """
-    if name not in TASKS:
-        raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
-    return TASKS[name]
-
-
-def start_replicas(devices: Devices, *groups: Options) -> Replicas:
-    """Make the replicas; all processes must run one code with one set of flags.
-
-    Raises:
-        ValueError: They do not, or `make_replicas` refuses.
-    """
-    replicas = make_replicas(devices.replicas, devices.num_devices)
-    if not replicas.process.is_alone:
-        logging.info(
-            "%d %s replicas in %d processes.",
-            replicas.num_replicas,
-            replicas.name,
-            replicas.process.count,
-        )
-    settings = (dataclasses.asdict(group).items() for group in groups)
-    check_same(
-        replicas,
-        {"code": fingerprint_of_code()}
-        | {f"--{name}": value for group in settings for name, value in group},
-    )
-    return replicas
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Assembly:
-    """What a training run is made of.
-
-    Attributes:
-        student: The model to train.
-        parts: Its parts that hold more than random weights.
-        records: What it is trained on.
-        tokenizer: Of the records.
-        objectives: What it learns.
-        teacher: Where soft objectives find distributions, if anywhere.
-        live: The teacher in memory, if any, to be compared with in
-            evaluations.
-        lineage: Fingerprints of what the run depends on, for its config.
-    """
-
-    student: MaskedLM
-    parts: frozenset[str]
-    records: RecordSet
-    tokenizer: Tokenizer
-    objectives: list[Objective]
-    teacher: Teacher | None
-    live: MaskedLM | None
-    lineage: dict[str, Any]
 
 
 def run_training(
@@ -152,12 +85,26 @@ def run_training(
     if assembly.live is not None:
         check_length(assembly.live, records, "teacher")
     process_slice = _divide(training, replicas)
-    trained = frozenset(o.part for o in assembly.objectives) | {"encoder"}
+    trained = frozenset[str]().union(
+        *(o.loss.trains for o in assembly.objectives)
+    )
     names = variable_names(assembly.student)
     variables = {
         name: variable
         for name, variable in names.items()
         if part_of(name) in trained
+    }
+    learnt_beside = {
+        f"{objective.name}/{name}": variable
+        for objective in assembly.objectives
+        for name, variable in objective.loss.variables.items()
+    }
+    variables |= learnt_beside
+    remembered = {
+        f"{objective.name}/{name}": variable
+        for objective in assembly.objectives
+        if objective.loss.memory is not None
+        for name, variable in objective.loss.memory.variables.items()
     }
     with replicas.scope():
         optimizer = make_optimizer(
@@ -218,9 +165,9 @@ def run_training(
             flag_lines=flags_of(artefacts, general, knowledge, training),
             keep_checkpoint_max=training.keep_checkpoint_max,
         )
-    result = train(
-        replicas.compile(step.__call__),
-        batches=lambda first_step: training_batches(
+
+    def batches(first_step: int) -> Iterator[Batch]:
+        stream = training_batches(
             records,
             batch_size=training.train_batch_size,
             seed=general.random_seed,
@@ -228,8 +175,21 @@ def run_training(
             first_step=first_step,
             process_slice=process_slice,
             transform=transform,
-        ),
+        )
+        if first_step or not remembered:
+            return stream
+        first = next(stream)
+        step.prepare(first | {"step": tf.zeros_like(first["example_index"])})
+        return itertools.chain([first], stream)
+
+    result = train(
+        step.compiled(),
+        batches=batches,
         state={f"model/{n}": v for n, v in names.items()}
+        | {
+            f"objectives/{n}": v
+            for n, v in (learnt_beside | remembered).items()
+        }
         | {f"optimizer/{i:04d}": v for i, v in enumerate(optimizer.variables)},
         run=run,
         cadence=Cadence(
@@ -259,14 +219,14 @@ def run_training(
 
 
 def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
-    transformed = {"masked_lm_ids", "is_real_example"}
+    transformed = {"masked_lm_ids", "masked_lm_weights", "is_real_example"}
     known = {f.name for f in assembly.records.schema.features} | transformed
     for objective in assembly.objectives:
-        if objective.labels not in known:
+        missing = objective.loss.batch_reads - known
+        if missing:
             raise ValueError(
-                f"--objective={objective.name} reads "
-                f"{objective.labels}, which {assembly.records.path} does "
-                f"not hold."
+                f"--objective={objective.name} reads {min(missing)}, which "
+                f"{assembly.records.path} does not hold."
             )
     watched = training.early_stop_metric
     if watched and watched not in task.metrics:

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import logging
 
-from tfdistill import experiment
+from tfdistill import assembly
 from tfdistill.agreement import check_length, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
@@ -32,8 +32,8 @@ def extract_teacher(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Add a teacher's distribution at the masked positions to records."""
-    experiment.find_task(general.task)
-    replicas = experiment.start_replicas(
+    assembly.find_task(general.task)
+    replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
     records = open_record_set(artefacts.records)

@@ -6,7 +6,7 @@ python -m tfdistill.finetune --model=DIR --records=DIR --run_dir=DIR
 import dataclasses
 from typing import Any
 
-from tfdistill import experiment
+from tfdistill import assembly, experiment
 from tfdistill.agreement import tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
@@ -17,7 +17,11 @@ from tfdistill.config.options import (
     Knowledge,
     Training,
 )
-from tfdistill.distillation import make_objectives
+from tfdistill.distillation import (
+    OBJECTIVES,
+    bind_objectives,
+    declare_objectives,
+)
 from tfdistill.models.specs import build_student
 from tfdistill.records import open_record_set
 
@@ -31,8 +35,8 @@ def finetune(
     training: Training,
 ) -> dict[str, Any]:
     """Train or adapt a masked LM on records, from labels alone."""
-    task = experiment.find_task(general.task)
-    replicas = experiment.start_replicas(
+    task = assembly.find_task(general.task)
+    replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(artefacts.records)
@@ -43,6 +47,7 @@ def finetune(
     has_pairs = records.schema.feature("next_sentence_labels") is not None
     specs = ("labels", "next_sentence") if has_pairs else ("labels",)
     training = dataclasses.replace(training, objective=specs)
+    declared = declare_objectives(specs, OBJECTIVES)
     with replicas.scope():
         start = build_student(
             artefacts.model,
@@ -50,13 +55,19 @@ def finetune(
             teacher=None,
             seed=general.random_seed,
         )
+    objectives = bind_objectives(
+        declared,
+        assembly.objective_context(
+            task, records, start.model, None, replicas, general, training
+        ),
+    )
     return experiment.run_training(
-        experiment.Assembly(
+        assembly.Assembly(
             student=start.model,
             parts=start.parts,
             records=records,
             tokenizer=tokenizer,
-            objectives=make_objectives(specs, task.targets, task.soft_target),
+            objectives=objectives,
             teacher=None,
             live=None,
             lineage={"model": start.fingerprint},

@@ -17,7 +17,7 @@ LAYERS = [
     {"losses", "metrics", "text", "records", "replicas"},
     {"models", "training"},
     {"tasks", "distillation"},
-    {"agreement"},
+    {"agreement", "assembly"},
     {"scoring"},
     {"experiment"},
     {

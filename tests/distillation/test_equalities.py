@@ -5,12 +5,16 @@ import pytest
 import tensorflow as tf
 from golden import golden
 from mirrored import two_mirrored
-from tiny_training import Run, largest_difference, write_records
+from tiny_training import Run, context, largest_difference, write_records
 
-from tfdistill.distillation import make_objectives
+from tfdistill.distillation import (
+    DISTRIBUTION,
+    OBJECTIVES,
+    bind_objectives,
+    declare_objectives,
+)
 from tfdistill.records import Distribution, training_batches
 from tfdistill.replicas import OneDevice
-from tfdistill.tasks import TASKS
 
 GOLDEN = golden("transformer_distillation")["soft_targets"]
 
@@ -137,9 +141,9 @@ def test_teacher_is_frozen_and_without_dropout(records):
 
     model = MaskedLM(CONFIG, 99)
     before = named_weights(model)
-    ask = live_teacher(model)
+    ask = live_teacher([model], frozenset({DISTRIBUTION, "hidden_states"}))
     batch = next(batches(records))
-    answers = [ask(batch).log_probs.numpy() for _ in range(2)]
+    answers = [ask(batch)[DISTRIBUTION].log_probs.numpy() for _ in range(2)]
     np.testing.assert_array_equal(*answers)
     assert model.trainable_variables == []
     assert largest_difference(before, named_weights(model))[0] == 0.0
@@ -155,15 +159,17 @@ def test_objective_with_the_original_reduction(case, tail):
     )
     ids = tf.constant([GOLDEN["kept_ids"]])
     known = Distribution(tf.gather(teacher, ids, batch_dims=2), ids)
-    task = TASKS["mlm"]
-    (objective,) = make_objectives(
-        (f"soft_targets(tail={tail}, reduction=original)",),
-        task.targets,
-        task.soft_target,
+    declared = declare_objectives(
+        (f"soft_targets(tail={tail}, reduction=original)",), OBJECTIVES
     )
-    values = objective.values({"logits": logits}, {}, known)[0]
-    weights = np.array(case["weights"], np.float32)
-    found = (values * weights).numpy().sum() / (
-        weights.sum() + objective.epsilon
+    (loss,) = [o.loss for o in bind_objectives(declared, context())]
+    batch = {"masked_lm_weights": tf.constant([case["weights"]], tf.float32)}
+    parts = loss.compute(
+        {"logits": logits}, {DISTRIBUTION: known}, batch, tf.constant(0.0)
     )
+    np.testing.assert_array_equal(parts.weights, loss.weights(batch))
+    found = tf.reduce_sum(parts.values) / (
+        tf.reduce_sum(parts.weights) + loss.epsilon
+    )
+    found = float(found)
     assert found == pytest.approx(case[tail], abs=3e-7)

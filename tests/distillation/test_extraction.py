@@ -15,7 +15,7 @@ from tiny_training import (
     largest_difference,
 )
 
-from tfdistill.distillation import live_teacher
+from tfdistill.distillation import DISTRIBUTION, live_teacher
 from tfdistill.distillation.extraction import extract_shards, knowledge_schema
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import (
@@ -109,12 +109,12 @@ def test_inputs_are_kept_and_order_too(tmp_path, layout, spec):
 def test_what_is_stored_is_what_the_teacher_says(tmp_path, layout):
     records = write_inputs(tmp_path / "in", layout)
     found = extract(records, tmp_path / "out", "top_k(k=3)")
-    ask = live_teacher(MaskedLM(CONFIG, 99))
+    ask = live_teacher([MaskedLM(CONFIG, 99)], frozenset({DISTRIBUTION}))
     codec = found.codec(V)
     for batch in evaluation_batches(
         found, batch_size=17, process_slice=(0, 17)
     ):
-        expected = ask(batch).log_probs.numpy()
+        expected = ask(batch)[DISTRIBUTION].log_probs.numpy()
         stored = codec.decode(batch)
         weights = batch["masked_lm_weights"].numpy().astype(bool)
         order = np.argsort(-expected, axis=-1, kind="stable")[..., :3]

@@ -13,7 +13,7 @@ import pytest
 from mirrored import two_mirrored
 from small_chain import RECORDS, STEPS, STUDENT, VOCABULARY, Done, build, call
 
-import tfdistill.experiment
+import tfdistill.assembly
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Flags of a right use; wrong ones are put behind them. {c} is the chain's
@@ -641,7 +641,7 @@ def test_batches_on_replicas(
     chain, tmp_path, monkeypatch, command, flags, says
 ):
     monkeypatch.setattr(
-        tfdistill.experiment,
+        tfdistill.assembly,
         "make_replicas",
         lambda name, num_devices: two_mirrored(),
     )

@@ -24,6 +24,8 @@ TRAIN = (
     f"--student={STUDENT} --num_warmup_steps=0 --train_batch_size=12 "
     "--learning_rate=1e-3 --objective=soft_targets(tail=bucket) "
     "--objective=labels --accumulation_steps=2 --clip_norm=0.1 "
+    "--objective=hidden_mse(weight=0.1) --teacher={c}/teacher "
+    "--objective=crd(negatives=3,width=4,weight=0.01) "
     "--knowledge_records={c}/knowledge --eval_records={c}/eval "
     "--num_train_steps=24 --save_checkpoints_steps=4 --eval_every_steps=12 "
     "--log_every_steps=4 --run_dir={run}"

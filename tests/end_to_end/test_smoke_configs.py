@@ -27,7 +27,7 @@ from tfdistill.config.options import (
     Masking,
     Training,
 )
-from tfdistill.distillation import make_objectives
+from tfdistill.distillation import OBJECTIVES, declare_objectives
 from tfdistill.models.specs import STUDENTS
 from tfdistill.records import make_codec
 from tfdistill.tasks import TASKS
@@ -182,9 +182,9 @@ def check_specs(chosen: dict[type[Options], Any]) -> None:
             spec = parse_spec(model, STUDENTS)
             if spec.name == "bert":
                 STUDENTS["bert"](VOCABULARY_SIZE, None, **spec.arguments)
-    task = TASKS[chosen[General].task]
+    assert chosen[General].task in TASKS
     if training.objective:
-        make_objectives(training.objective, task.targets, task.soft_target)
+        declare_objectives(training.objective, OBJECTIVES)
     make_codec(
         chosen[Knowledge].knowledge,
         VOCABULARY_SIZE,

@@ -3,7 +3,7 @@
 import numpy as np
 from golden import golden
 
-from tfdistill.losses import cross_entropy
+from tfdistill.losses.labels import cross_entropy
 
 GOLDEN = golden("transformer_distillation")["next_sentence"]
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from golden import golden
 
-from tfdistill.losses import soft_targets
+from tfdistill.losses.soft_targets import soft_targets
 
 GOLDEN = golden("transformer_distillation")["soft_targets"]
 TEACHER = np.array(GOLDEN["teacher_logits"], np.float32)

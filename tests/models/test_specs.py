@@ -116,6 +116,22 @@ def test_needs_teacher(saved):
         ("bert(num_layers=two)", "num_layers=two .* is not a whole number"),
         ("bert(hidden_dim=13)", "hidden_dim=13 is no multiple of"),
         ("teacher_layers", "lacks layers"),
+        (
+            "teacher_layers(layers=[0], hidden_dim=8)",
+            "not as wide as the teacher",
+        ),
+        (
+            "teacher_layers(layers=[0], hidden_dim=6, pruning=first)",
+            "no multiple of the 4 channels",
+        ),
+        (
+            "teacher_layers(layers=[0], hidden_dim=16, pruning=first)",
+            "hidden_dim=16 is not 1 to",
+        ),
+        (
+            "teacher_layers(layers=[0], hidden_dim=8, pruning=last)",
+            "Unknown pruning 'last'",
+        ),
         ("teacher_layers(layers=[])", "is not a list such as"),
         ("teacher_layers(layers=2)", "is not a list such as"),
         ("teacher_layers(layers=[0, 3])", "layer 3; the teacher's are 0 to 2"),

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from small_records import write_set
 
-from tfdistill.records import evaluation_batches, training_batches
+from tfdistill.records import (
+    evaluation_batches,
+    read_feature,
+    training_batches,
+)
 
 
 @pytest.fixture
@@ -93,6 +97,29 @@ def test_evaluation_sees_every_example_once_in_order(
         assert not batch["masked_lm_weights"].numpy()[~real].any()
     assert seen == list(range(50))
     assert weights == 50
+
+
+def test_record_index_is_that_of_the_set(records):
+    """Whatever order the records come in."""
+    stream = training_batches(
+        records,
+        batch_size=10,
+        seed=1,
+        shuffle_buffer_size=7,
+        first_step=3,
+        process_slice=(5, 5),
+    )
+    for _ in range(12):
+        batch = next(stream)
+        # The second id of a record is its number.
+        np.testing.assert_array_equal(
+            batch["record_index"], batch["input_ids"][:, 1]
+        )
+
+
+def test_a_feature_is_read_in_the_order_of_the_set(records):
+    found = read_feature(records, "input_ids")
+    assert found[:, 1].tolist() == list(range(50))
 
 
 def test_example_index_is_that_of_the_global_batch(records):

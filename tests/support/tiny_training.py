@@ -1,11 +1,18 @@
 """A tiny student in training, with dropout, on examples of uneven masks."""
 
+import contextlib
+
 import numpy as np
 
 from tfdistill.distillation import (
+    OBJECTIVES as KINDS,
+)
+from tfdistill.distillation import (
+    Context,
     TrainStep,
+    bind_objectives,
+    declare_objectives,
     live_teacher,
-    make_objectives,
     recorded_teacher,
 )
 from tfdistill.models.configuration import BertConfig
@@ -82,6 +89,25 @@ def write_records(folder, count):
     return writer.finish()
 
 
+def context(
+    student=CONFIG, teacher=CONFIG, num_steps=1000, scope=contextlib.nullcontext
+):
+    """What objectives are bound to."""
+    task = TASKS["mlm"]
+    return Context(
+        targets=task.targets,
+        soft_target=task.soft_target,
+        student=student,
+        teacher=teacher,
+        num_steps=num_steps,
+        seed=3,
+        example_labels=lambda: np.array(
+            [e["next_sentence_labels"][0] for e in examples(50)]
+        ),
+        scope=scope,
+    )
+
+
 class Run:
     """A student, its optimizer and its compiled step."""
 
@@ -97,25 +123,33 @@ class Run:
         knowledge=None,
         seed=3,
         compression="none",
+        teacher_config=CONFIG,
+        rate=1e-3,
     ):
-        task = TASKS["mlm"]
+        declared = declare_objectives(objectives, KINDS)
+        bound = bind_objectives(
+            declared, context(CONFIG, teacher_config, scope=replicas.scope)
+        )
         with replicas.scope():
             self.student = MaskedLM(CONFIG, seed)
+            reads = frozenset().union(*(o.loss.teacher_reads for o in bound))
             source = None
             if teacher == "live":
-                source = live_teacher(MaskedLM(CONFIG, 99))
+                source = live_teacher([MaskedLM(teacher_config, 99)], reads)
             elif teacher == "recorded":
                 source = recorded_teacher(make_codec(knowledge, V, "packed"))
             names = variable_names(self.student)
+            for one in bound:
+                for name, variable in one.loss.variables.items():
+                    names[f"{one.name}/{name}"] = variable
             self.optimizer = make_optimizer(
-                optimizer, Schedule("constant", 1e-3, 0, 1000), names
+                optimizer, Schedule("constant", rate, 0, 1000), names
             )
+        self.objectives, self.teacher = bound, source
         step = TrainStep(
             student=self.student,
             variables=list(names.values()),
-            objectives=make_objectives(
-                objectives, task.targets, task.soft_target
-            ),
+            objectives=bound,
             teacher=source,
             optimizer=self.optimizer,
             replicas=replicas,
@@ -124,11 +158,23 @@ class Run:
             seed=seed,
             compression=compression,
         )
-        self.step = replicas.compile(step.__call__)
+        self._first, self._next = step.prepare, step.compiled()
+        self._is_prepared = False
         self.state = {f"model/{n}": v for n, v in names.items()} | {
             f"optimizer/{i:04d}": v
             for i, v in enumerate(self.optimizer.variables)
         }
+
+    def prepare(self, batch):
+        """Settle memories, without learning anything."""
+        self._first(batch)
+        self._is_prepared = True
+
+    def step(self, batch):
+        """One step, of a run that begins with the first one."""
+        if not self._is_prepared:
+            self.prepare(batch)
+        return self._next(batch)
 
     def weights(self):
         """The student's weights by canonical name."""

@@ -37,7 +37,8 @@ class Artefacts(Options):
     teacher: str = option(
         "",
         "Teacher: a run directory, a keras-nlp preset folder, a Hugging "
-        "Face folder or a Google BERT folder.",
+        "Face folder or a Google BERT folder. Of several, separated by "
+        "commas, the probabilities are averaged.",
     )
     student: str = option(
         "",

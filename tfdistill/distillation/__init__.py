@@ -1,23 +1,37 @@
 """What a student learns from whom, and the step in which it does."""
 
-from tfdistill.distillation.objective import (
+from tfdistill.distillation.objectives import (
+    DISTRIBUTION,
+    FEATURES,
+    LOGITS,
     OBJECTIVES,
+    Context,
+    Declared,
     Objective,
-    make_objectives,
+    bind_objectives,
+    declare_objectives,
 )
 from tfdistill.distillation.step import TrainStep
 from tfdistill.distillation.teachers import (
     Teacher,
+    both_teachers,
     live_teacher,
     recorded_teacher,
 )
 
 __all__ = [
+    "DISTRIBUTION",
+    "FEATURES",
+    "LOGITS",
     "OBJECTIVES",
+    "Context",
+    "Declared",
     "Objective",
     "Teacher",
     "TrainStep",
+    "bind_objectives",
+    "both_teachers",
+    "declare_objectives",
     "live_teacher",
-    "make_objectives",
     "recorded_teacher",
 ]

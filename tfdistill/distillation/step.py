@@ -1,23 +1,31 @@
 """The training step, exact on any number of replicas and micro-batches.
 
     weights  = replicas.sum(weights of each objective)
-    for each micro-batch: loss = sum(objective / weight); add up gradients
+    for each micro-batch: loss = sum(values / weights); add up gradients
     replicas.sum(gradients) -> clip by global norm -> optimizer
 
 Sums run over the whole global batch before anything is divided or clipped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from tfdistill.distillation.objective import Objective
+from tfdistill.distillation.objectives import (
+    Known,
+    Memory,
+    Objective,
+    Outputs,
+)
 from tfdistill.distillation.teachers import Teacher
 from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.noise import DropoutNoise
-from tfdistill.records import Batch, Distribution
+from tfdistill.records import Batch
 from tfdistill.replicas import Replicas, sum_compressed
+
+# What memories are to keep, among the results of a step.
+_REMEMBERED = "remembered"
 
 
 class TrainStep:
@@ -41,10 +49,10 @@ class TrainStep:
 
         Args:
             student: What is trained.
-            variables: Its variables that are updated; the optimizer is
-                built for these.
+            variables: Its variables that are updated, and those of the
+                objectives; the optimizer is built for these.
             objectives: What it learns.
-            teacher: Where soft objectives find distributions.
+            teacher: Where objectives find what the teacher says.
             optimizer: Applied once a step.
             replicas: Where the step runs.
             accumulation_steps: Micro-batches of a replica's part.
@@ -62,9 +70,66 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._seed = seed
         self._compression = compression
-        self._reads = frozenset(o.reads for o in objectives)
+        self._reads = frozenset[str]().union(
+            *(o.loss.student_reads for o in objectives)
+        )
 
-    def __call__(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def compiled(self) -> Callable[[Batch], dict[str, tf.Tensor]]:
+        """Returns the step as a graph on all replicas.
+
+        It takes this process's part of a batch. Memories are updated after
+        the graph has run.
+        """
+        run = self._replicas.compile(self._step)
+
+        def step(batch: Batch) -> dict[str, tf.Tensor]:
+            results = run(batch)
+            remembered = results.pop(_REMEMBERED)
+            for memory, (rows, values) in zip(
+                self._memories(), remembered, strict=True
+            ):
+                memory.store(rows, values)
+            return results
+
+        return step
+
+    def prepare(self, batch: Batch) -> None:
+        """Settle memories on the first global batch of a run.
+
+        Args:
+            batch: This process's part of it, with `step`.
+        """
+        if not self._memories():
+            return
+
+        def sums(batch: Batch) -> list:
+            found: list = []
+            for micro_batch in _split(batch, self._accumulation_steps):
+                known = self._known(micro_batch)
+                outputs = self._outputs(micro_batch)
+                step = tf.cast(micro_batch["step"][0], tf.float32)
+                found.append(
+                    [
+                        m.first_sums(outputs, known, micro_batch, step)
+                        for m in self._memories()
+                    ]
+                )
+            added = tf.nest.map_structure(
+                lambda *x: tf.reduce_sum(tf.stack(x)), *found
+            )
+            return self._replicas.sum(added)
+
+        for memory, total in zip(
+            self._memories(), self._replicas.compile(sums)(batch), strict=True
+        ):
+            memory.settle(total)
+
+    def _memories(self) -> list[Memory]:
+        return [
+            o.loss.memory for o in self._objectives if o.loss.memory is not None
+        ]
+
+    def _step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Update the student.
 
         Args:
@@ -81,7 +146,8 @@ class TrainStep:
         counts = self._replicas.sum(
             {
                 "weights": [
-                    tf.reduce_sum(batch[o.weights]) for o in self._objectives
+                    tf.reduce_sum(o.loss.weights(batch))
+                    for o in self._objectives
                 ],
                 "examples": tf.reduce_sum(batch["is_real_example"]),
                 "is_stopping": tf.reduce_max(batch["is_stopping"]),
@@ -91,12 +157,16 @@ class TrainStep:
             }
         )
         divisors = [
-            weights + o.epsilon
+            weights + o.loss.epsilon
             for weights, o in zip(
                 counts["weights"], self._objectives, strict=True
             )
         ]
-        gradients, losses = self._accumulate(batch, divisors)
+        step = tf.cast(batch["step"][0], tf.float32)
+        factors = [o.weight(step) for o in self._objectives]
+        gradients, losses, remembered = self._accumulate(
+            batch, step, factors, divisors
+        )
         gradients = sum_compressed(self._replicas, gradients, self._compression)
         losses = self._replicas.sum(losses)
         norm = tf.linalg.global_norm(gradients)
@@ -108,10 +178,7 @@ class TrainStep:
         rate = tf.identity(self._optimizer.learning_rate)
         self._optimizer.apply(gradients, self._variables)
         total = tf.add_n(
-            [
-                o.weight * loss
-                for o, loss in zip(self._objectives, losses, strict=True)
-            ]
+            [f * loss for f, loss in zip(factors, losses, strict=True)]
         )
         return {
             "loss": total,
@@ -124,24 +191,43 @@ class TrainStep:
             "examples": counts["examples"],
             "tokens": counts["tokens"],
             "is_stopping": counts["is_stopping"],
+            _REMEMBERED: [
+                self._globally(batch, values) for values in remembered
+            ],
         }
 
+    def _globally(
+        self, batch: Batch, values: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Gather records' numbers and values of the whole global batch."""
+        places = batch["example_index"][:, None]
+        size = places.shape[0] * self._replicas.num_replicas
+
+        def placed(x: tf.Tensor) -> tf.Tensor:
+            return tf.scatter_nd(places, x, [size, *x.shape[1:]])
+
+        rows = placed(batch["record_index"])
+        return self._replicas.sum((rows, [placed(x) for x in values]))
+
     def _accumulate(
-        self, batch: Batch, divisors: list[tf.Tensor]
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        self,
+        batch: Batch,
+        step: tf.Tensor,
+        factors: list[tf.Tensor],
+        divisors: list[tf.Tensor],
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[list[tf.Tensor]]]:
+        remembered: list[list[list[tf.Tensor]]] = []
         gradients: list[tf.Tensor] | None = None
         losses = [tf.constant(0.0)] * len(self._objectives)
         for micro_batch in _split(batch, self._accumulation_steps):
-            known = (
-                None if self._teacher is None else self._teacher(micro_batch)
-            )
+            known = self._known(micro_batch)
             with tf.GradientTape() as tape:
-                parts = self._losses(micro_batch, known, divisors)
+                outputs = self._outputs(micro_batch)
+                parts = self._losses(
+                    outputs, known, micro_batch, step, divisors
+                )
                 total = tf.add_n(
-                    [
-                        o.weight * part
-                        for o, part in zip(self._objectives, parts, strict=True)
-                    ]
+                    [f * part for f, part in zip(factors, parts, strict=True)]
                 )
             new = tape.gradient(
                 total,
@@ -155,23 +241,37 @@ class TrainStep:
             else:
                 gradients = [a + b for a, b in zip(gradients, new, strict=True)]
             losses = [a + b for a, b in zip(losses, parts, strict=True)]
+            remembered.append(
+                [
+                    m.remember(outputs, known, micro_batch)
+                    for m in self._memories()
+                ]
+            )
         assert gradients is not None
-        return gradients, losses
+        joined = tf.nest.map_structure(lambda *x: tf.concat(x, 0), *remembered)
+        return gradients, losses, joined
 
-    def _losses(
-        self,
-        batch: Batch,
-        known: Distribution | None,
-        divisors: list[tf.Tensor],
-    ) -> list[tf.Tensor]:
+    def _known(self, batch: Batch) -> Known:
+        return {} if self._teacher is None else self._teacher(batch)
+
+    def _outputs(self, batch: Batch) -> Outputs:
         noise = DropoutNoise(
             self._seed, batch["step"][0], batch["example_index"][0]
         )
-        outputs = self._student(batch, reads=self._reads, noise=noise)
+        return self._student(batch, reads=self._reads, noise=noise)
+
+    def _losses(
+        self,
+        outputs: Outputs,
+        known: Known,
+        batch: Batch,
+        step: tf.Tensor,
+        divisors: list[tf.Tensor],
+    ) -> list[tf.Tensor]:
         return [
             tf.math.divide_no_nan(
                 tf.reduce_sum(
-                    o.values(outputs, batch, known) * batch[o.weights]
+                    o.loss.compute(outputs, known, batch, step).values
                 ),
                 divisor,
             )

@@ -1,19 +1,6 @@
-"""Pure maths of the objectives: element-wise values, no reduction.
+"""Pure maths of the objectives: functions of tensors, no models, no state.
 
-`LOSSES` maps the name of an objective to its function.
+On predictions: `soft_targets`, `labels`, `logits`, element-wise. On states:
+`hidden`, `attention`, `relations`, `word_relations`, `layer_relations` and
+`contrastive`, which return the `Parts` of `reduction`.
 """
-
-from collections.abc import Callable
-
-import tensorflow as tf
-
-from tfdistill.losses.labels import cross_entropy
-from tfdistill.losses.soft_targets import check_tail, soft_targets
-
-LOSSES: dict[str, Callable[..., tf.Tensor]] = {
-    "soft_targets": soft_targets,
-    "labels": cross_entropy,
-    "next_sentence": cross_entropy,
-}
-
-__all__ = ["LOSSES", "check_tail", "cross_entropy", "soft_targets"]

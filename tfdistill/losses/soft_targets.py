@@ -1,12 +1,62 @@
-"""Cross-entropy and divergence against a teacher's distribution.
+"""Cross-entropy and divergences against a teacher's distribution.
 
 Element-wise: one value per masked position, in nats. Summing, weighting and
 dividing are the caller's.
 """
 
+import math
+from collections.abc import Callable
+
 import tensorflow as tf
 
-TAILS = ("left_out", "renormalised", "bucket")
+from tfdistill.losses.reduction import widened
+from tfdistill.losses.truncation import check_tail, on_kept_pieces
+
+SIDES = ("both", "teacher")
+
+# Finite, so that its product with 0 is 0 in gradients as well.
+_LOG_ZERO = -1e30
+
+
+def _cross_entropy(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """`-sum_c p_t log p_s` of log-probabilities `[..., C]`."""
+    return -_expected(teacher, student)
+
+
+def _kl(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy less the least that it can be, so at least 0.
+
+    `sum_c p_t (log p_t - log p_s)`; where the teacher's probabilities sum to
+    S < 1, the best student has p_t / S, and is subtracted instead.
+    """
+    best = teacher - tf.reduce_logsumexp(teacher, axis=-1, keepdims=True)
+    return _expected(teacher, best - student)
+
+
+def _reverse_kl(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """`sum_c p_s (log p_s - log p_t)`, with log 0 being -1e30."""
+    return _expected(student, student - tf.maximum(teacher, _LOG_ZERO))
+
+
+def _jensen_shannon(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Mean divergence of both from their mean; at most log 2.
+
+    `log p_t - log((p_s + p_t) / 2) = log 2 - softplus(log p_s - log p_t)`.
+    """
+    log_2 = math.log(2.0)
+    of_teacher = log_2 - tf.math.softplus(student - teacher)
+    of_student = log_2 - tf.math.softplus(teacher - student)
+    return (_expected(teacher, of_teacher) + _expected(student, of_student)) / 2
+
+
+DIVERGENCES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "cross_entropy": _cross_entropy,
+    "kl": _kl,
+    "reverse_kl": _reverse_kl,
+    "jensen_shannon": _jensen_shannon,
+}
+# Those that read all of the student's mass, of the same classes.
+_NEED_ALL_MASS = ("reverse_kl", "jensen_shannon")
 
 
 def soft_targets(
@@ -15,11 +65,13 @@ def soft_targets(
     teacher_ids: tf.Tensor | None = None,
     teacher_tail_log_mass: tf.Tensor | None = None,
     *,
-    temperature: float = 1.0,
+    temperature: float | tf.Tensor = 1.0,
     tail: str = "left_out",
     scale_by_temperature: bool = True,
+    divergence: str = "cross_entropy",
+    sides: str = "both",
 ) -> tf.Tensor:
-    """Cross-entropy of the student with the teacher's distribution.
+    """How far the student is from the teacher's distribution.
 
     Args:
         student_logits: `[..., V]`.
@@ -28,96 +80,92 @@ def soft_targets(
             K = V and piece v stands at index v.
         teacher_tail_log_mass: `[...]`, logarithm of the probability of all
             other pieces; needed by the bucket only.
-        temperature: T > 0, applied to both sides.
+        temperature: T > 0; a scalar tensor where it changes in training.
         tail: What becomes of the pieces outside the K kept ones.
             `left_out`: they add nothing and the K probabilities are taken
             as they are (the source system's loss; its optimum puts all
             mass on the K pieces). `renormalised`: the K probabilities are
-            scaled to sum to 1. `bucket`: both sides gather their mass
-            outside the K pieces in one more class. All are the same where
-            K = V.
+            scaled to sum to 1; for `reverse_kl` and `jensen_shannon` the
+            student's too, so that its other mass does not count.
+            `bucket`: both sides gather their mass outside the K pieces in
+            one more class. All are the same where K = V.
         scale_by_temperature: Multiply by T squared, which keeps gradients
-            of one size over temperatures.
+            of one size over temperatures where both sides have T.
+        divergence: `cross_entropy` or `kl` with the teacher's distribution,
+            which differ by a constant; `reverse_kl`, of the teacher's from
+            the student's; or `jensen_shannon`, half the divergence of each
+            from the mean of both. The latter two do not go with `left_out`.
+            `reverse_kl` is huge (infinite, but for rounding) where the
+            student gives mass to what the teacher excludes.
+        sides: Where T is applied: to `both`, or the `teacher` alone.
 
     Returns:
-        `[...]` float32. The least a student can reach is the entropy of the
+        `[...]` float32, or float64 as the student's. At least 0. The least
+        a student can reach is 0, but for `cross_entropy` the entropy of the
         teacher's side (for `left_out`, with S the kept mass and p the kept
-        probabilities: S times the entropy of p / S).
+        probabilities: S times the entropy of p / S). `jensen_shannon` is at
+        most log 2, times T squared where scaled.
 
     Raises:
-        ValueError: The rule is not known, or needs the tail's mass at
-            another temperature than 1, where it is not known.
+        ValueError: as `check_tail` and `check_divergence`; or the bucket's
+            mass is not given.
 
     Reference: Hinton et al., "Distilling the Knowledge in a Neural
-        Network", 2015; Transformer_Distillation for `left_out`.
+        Network", 2015; Transformer_Distillation for `left_out`; Chen et
+        al., "Distilling Knowledge Learned in BERT for Text Generation",
+        2020, for the teacher's side alone.
     """
-    check_tail(tail, temperature=temperature, is_whole=teacher_ids is None)
+    is_whole = teacher_ids is None
+    check_tail(tail, temperature=temperature, is_whole=is_whole)
+    check_divergence(divergence, sides=sides, tail=tail, is_whole=is_whole)
+    student = widened(student_logits)
+    temperature = tf.cast(temperature, student.dtype)
     student = tf.nn.log_softmax(
-        tf.cast(student_logits, tf.float32) / temperature
+        student / temperature if sides == "both" else student
     )
-    teacher = tf.cast(teacher_log_probs, tf.float32)
-    if teacher_ids is None:
+    teacher = tf.cast(teacher_log_probs, student.dtype)
+    if is_whole:
         teacher = tf.nn.log_softmax(teacher / temperature)
     else:
-        teacher_ids = tf.convert_to_tensor(teacher_ids)
-        batch_dims = teacher_ids.shape.rank - 1
-        kept = tf.gather(student, teacher_ids, batch_dims=batch_dims)
-        if tail == "renormalised":
-            teacher = tf.nn.log_softmax(teacher / temperature)
-        elif tail == "bucket":
-            if teacher_tail_log_mass is None:
-                raise ValueError("The bucket needs the tail's mass.")
-            teacher = tf.concat(
-                [teacher, teacher_tail_log_mass[..., None]], axis=-1
-            )
-            kept = tf.concat(
-                [kept, _log_mass_outside(student, teacher_ids)[..., None]],
-                axis=-1,
-            )
-        student = kept
-    values = -tf.reduce_sum(tf.exp(teacher) * student, axis=-1)
+        student, teacher = on_kept_pieces(
+            student,
+            teacher,
+            teacher_ids,
+            teacher_tail_log_mass,
+            temperature=temperature,
+            tail=tail,
+            renormalise_student=divergence in _NEED_ALL_MASS,
+        )
+    values = DIVERGENCES[divergence](student, teacher)
     return values * temperature**2 if scale_by_temperature else values
 
 
-def check_tail(tail: str, *, temperature: float, is_whole: bool) -> None:
-    """Refuse a tail rule that cannot be computed.
+def check_divergence(
+    divergence: str, *, sides: str, tail: str, is_whole: bool
+) -> None:
+    """Refuse a divergence that cannot be computed.
 
     Raises:
-        ValueError: as `soft_targets`.
+        ValueError: It or the sides are not known, or it needs all of the
+            student's mass and the tail rule leaves some out.
     """
-    if tail not in TAILS:
-        raise ValueError(f"Unknown tail {tail!r}. Known: {', '.join(TAILS)}.")
-    if temperature <= 0:
-        raise ValueError(f"temperature={temperature} is not positive.")
-    if not is_whole and tail != "renormalised" and temperature != 1:
+    if divergence not in DIVERGENCES:
         raise ValueError(
-            f"tail={tail} needs the teacher's mass outside the stored "
-            f"pieces, which is known at temperature 1 only; temperature="
-            f"{temperature} needs tail=renormalised or the whole "
-            "distribution."
+            f"Unknown divergence {divergence!r}. "
+            f"Known: {', '.join(DIVERGENCES)}."
+        )
+    if sides not in SIDES:
+        raise ValueError(f"Unknown sides {sides!r}. Known: {', '.join(SIDES)}.")
+    if divergence in _NEED_ALL_MASS and tail == "left_out" and not is_whole:
+        raise ValueError(
+            f"divergence={divergence} compares all mass of both sides, and "
+            "tail=left_out drops some; it needs tail=renormalised, "
+            "tail=bucket or the whole distribution."
         )
 
 
-def _log_mass_outside(log_probs: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """Logarithm of the mass that `[..., V]` puts outside `[..., K]` ids.
-
-    Summed over what is outside, as 1 minus the mass inside would lose a
-    small rest to rounding.
-    """
-    shape = tf.shape(log_probs)
-    depth = log_probs.shape[-1]
-    rows = tf.reshape(log_probs, [-1, depth])
-    flat = tf.reshape(ids, [tf.shape(rows)[0], -1])
-    index = tf.stack(
-        [
-            tf.repeat(tf.range(tf.shape(flat)[0]), tf.shape(flat)[1]),
-            tf.reshape(tf.cast(flat, tf.int32), [-1]),
-        ],
-        axis=1,
+def _expected(log_probs: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """`sum_c p_c values_c`, where 0 times anything is 0."""
+    return tf.reduce_sum(
+        tf.math.multiply_no_nan(values, tf.exp(log_probs)), axis=-1
     )
-    outside = tf.tensor_scatter_nd_update(
-        rows,
-        index,
-        tf.fill([tf.shape(index)[0]], tf.constant(-1e30, rows.dtype)),
-    )
-    return tf.reshape(tf.reduce_logsumexp(outside, axis=-1), shape[:-1])

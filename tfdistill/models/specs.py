@@ -12,6 +12,7 @@ from tfdistill.config import parse_spec
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel, load_model
 from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.pruning import PRUNINGS, prune
 from tfdistill.models.weights import (
     Weights,
     assign_weights,
@@ -64,8 +65,11 @@ def teacher_layers(
     layers: list[int],
     embeddings: bool = True,
     heads: bool = True,
+    hidden_dim: int = 0,
+    intermediate_dim: int = 0,
+    pruning: str = "",
 ) -> _Start:
-    """Start from chosen layers of the teacher, in the widths it has.
+    """Start from chosen layers of the teacher, in the widths it has or less.
 
     Args:
         vocabulary_size: Pieces of the vocabulary.
@@ -74,9 +78,15 @@ def teacher_layers(
         embeddings: Whether its embeddings are copied.
         heads: Whether its pooler and heads are copied, as far as it has
             them.
+        hidden_dim: Width of the hidden states; 0: the teacher's.
+        intermediate_dim: Width of the feed-forward layers; 0: as many times
+            the hidden states' as the teacher's.
+        pruning: What is kept where a width is less than the teacher's, see
+            `prune`; it has to be chosen then.
 
     Raises:
-        ValueError: A layer does not exist, or there is no teacher.
+        ValueError: A layer does not exist, a width cannot be had, or there
+            is no teacher.
     """
     if teacher is None:
         raise ValueError("teacher_layers(…) needs a teacher to copy from.")
@@ -89,6 +99,29 @@ def teacher_layers(
                 f"layers={layers} names layer {layer}; the teacher's are "
                 f"0 to {theirs.num_layers - 1}."
             )
+    copied = named_weights(teacher.model, teacher.parts)
+    hidden_dim = hidden_dim or theirs.hidden_dim
+    intermediate_dim = intermediate_dim or (
+        theirs.intermediate_dim * hidden_dim // theirs.hidden_dim
+    )
+    if (hidden_dim, intermediate_dim) != (
+        theirs.hidden_dim,
+        theirs.intermediate_dim,
+    ):
+        if not pruning:
+            raise ValueError(
+                f"teacher_layers(hidden_dim={hidden_dim}, intermediate_dim="
+                f"{intermediate_dim}) is not as wide as the teacher "
+                f"({theirs.hidden_dim}, {theirs.intermediate_dim}): choose "
+                f"pruning={' or '.join(PRUNINGS)}."
+            )
+        copied, theirs = prune(
+            copied,
+            theirs,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            pruning=pruning,
+        )
     config = dataclasses.replace(
         BertConfig(),
         **{
@@ -106,7 +139,7 @@ def teacher_layers(
         num_layers=len(layers),
     )
     weights = {}
-    for name, array in named_weights(teacher.model, teacher.parts).items():
+    for name, array in copied.items():
         if name.startswith(_LAYER):
             index, inner = name.removeprefix(_LAYER).split("/", 1)
             for i, layer in enumerate(layers):

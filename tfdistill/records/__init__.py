@@ -3,6 +3,7 @@
 from tfdistill.records.batches import (
     Batch,
     evaluation_batches,
+    read_feature,
     training_batches,
 )
 from tfdistill.records.knowledge import (
@@ -30,6 +31,7 @@ __all__ = [
     "make_codec",
     "masked_lm_features",
     "open_record_set",
+    "read_feature",
     "stored_pieces",
     "training_batches",
     "truncate",

@@ -8,6 +8,7 @@ processes, and a run goes on in the middle of an epoch by its step alone.
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.record_set import RecordSet
@@ -46,7 +47,8 @@ def training_batches(
 
     Yields:
         Decoded features, with `example_index` int64 `[b]`: each example's
-        index in the global batch, and `is_real_example` float32 `[b]`, 1.
+        index in the global batch, `record_index` int64 `[b]`: its index in
+        the set, and `is_real_example` float32 `[b]`, 1.
 
     Raises:
         ValueError: The set is empty, or a record is damaged.
@@ -55,18 +57,28 @@ def training_batches(
         raise ValueError(f"{records.path} holds no examples.")
     used = first_step * batch_size
     paths = tf.constant([str(s.path) for s in records.shards])
+    sizes = [s.examples for s in records.shards]
+    starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
+
+    def shard(number: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(
+            paths[number], buffer_size=_READ_BUFFER_BYTES
+        ).enumerate(start=starts[number])
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         shards = tf.random.experimental.stateless_shuffle(
-            paths, seed=tf.stack([tf.constant(seed, tf.int64), number])
+            tf.range(len(sizes)),
+            seed=tf.stack([tf.constant(seed, tf.int64), number]),
         )
-        return tf.data.TFRecordDataset(
-            shards, buffer_size=_READ_BUFFER_BYTES
-        ).shuffle(
-            min(shuffle_buffer_size, records.examples),
-            # Neighbouring seeds give unrelated orders.
-            seed=seed + number * 1_000_003,
-            reshuffle_each_iteration=False,
+        return (
+            tf.data.Dataset.from_tensor_slices(shards)
+            .flat_map(shard)
+            .shuffle(
+                min(shuffle_buffer_size, records.examples),
+                # Neighbouring seeds give unrelated orders.
+                seed=seed + number * 1_000_003,
+                reshuffle_each_iteration=False,
+            )
         )
 
     stream = (
@@ -102,8 +114,8 @@ def evaluation_batches(
         transform: Applied to the slice, for instance to mask it.
 
     Yields:
-        Decoded features, with `example_index` int64 `[b]` and
-        `is_real_example` float32 `[b]`.
+        Decoded features, with `example_index` and `record_index`, int64
+        `[b]`, and `is_real_example` float32 `[b]`.
 
     Raises:
         ValueError: The set is empty, or a record is damaged.
@@ -126,12 +138,13 @@ def evaluation_batches(
 
 def _filled_up(
     positions: tf.Tensor, serialized: tf.Tensor, size: int, examples: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
     missing = size - tf.shape(serialized)[0]
     copies = tf.repeat(serialized[:1], missing)
     # Positions past the end mark the copies.
     past = tf.fill([missing], tf.constant(examples, tf.int64))
-    return tf.concat([positions, past], 0), tf.concat([serialized, copies], 0)
+    positions = tf.concat([positions, past], 0)
+    return positions, (positions, tf.concat([serialized, copies], 0))
 
 
 def _decoded(
@@ -143,10 +156,14 @@ def _decoded(
 ) -> Iterator[Batch]:
     start, size = process_slice
 
-    def decode(positions: tf.Tensor, serialized: tf.Tensor) -> Batch:
-        mine = tf.ensure_shape(serialized[start : start + size], [size])
-        positions = tf.ensure_shape(positions[start : start + size], [size])
-        batch = records.schema.decode(mine)
+    def decode(
+        positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
+    ) -> Batch:
+        positions, numbers, serialized = (
+            tf.ensure_shape(x[start : start + size], [size])
+            for x in (positions, *numbered)
+        )
+        batch = records.schema.decode(serialized)
         if transform is not None:
             batch = transform(batch, positions)
         real = tf.cast(positions < end, tf.float32)
@@ -154,6 +171,7 @@ def _decoded(
             batch["masked_lm_weights"] *= real[:, None]
         return batch | {
             "example_index": tf.range(start, start + size, dtype=tf.int64),
+            "record_index": numbers,
             "is_real_example": real,
         }
 
@@ -171,3 +189,23 @@ def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:
         raise ValueError(
             found or f"{records.path}: {error.message.splitlines()[0]}"
         ) from None
+
+
+def read_feature(records: RecordSet, name: str) -> np.ndarray:
+    """Read a feature of all records, in their order, into memory.
+
+    Args:
+        records: What to read.
+        name: A feature that has a value, or some, in each record.
+
+    Returns:
+        `[N, …]`, as decoded.
+    """
+    size = min(records.examples, 4096)
+    found = [
+        batch[name].numpy()
+        for batch in evaluation_batches(
+            records, batch_size=size, process_slice=(0, size)
+        )
+    ]
+    return np.concatenate(found)[: records.examples]

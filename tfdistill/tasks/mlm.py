@@ -127,6 +127,7 @@ MLM = Task(
         weights="masked_lm_weights",
         part="masked_lm",
     ),
+    example_labels="next_sentence_labels",
     metrics={
         "masked_accuracy": True,
         "masked_loss": False,

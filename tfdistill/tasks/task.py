@@ -39,6 +39,8 @@ class Task:
         name: As in `--task`.
         targets: What label objectives learn, by the objective's name.
         soft_target: What soft targets are about.
+        example_labels: Feature with a label of each example, if there is
+            one; records may lack it.
         metrics: Every metric, and whether higher is better.
         transform: From records, tokenizer and seed to what is done to
             decoded batches, or None.
@@ -50,6 +52,7 @@ class Task:
     name: str
     targets: Mapping[str, Target]
     soft_target: Target
+    example_labels: str
     metrics: Mapping[str, bool]
     transform: Callable[[RecordSet, Tokenizer, int], Transform | None]
     sums: Callable[[Mapping[str, Any], Batch, Mapping[str, Any] | None], Sums]

@@ -1,0 +1,184 @@
+"""Objectives on what the student predicts."""
+
+import tensorflow as tf
+
+from tfdistill.distillation.objectives.objective import (
+    DISTRIBUTION,
+    Bind,
+    Context,
+    Known,
+    Loss,
+    Outputs,
+    Ramp,
+    check_reduction,
+)
+from tfdistill.losses.labels import cross_entropy
+from tfdistill.losses.logits import logit_mse as logit_mse_values
+from tfdistill.losses.reduction import Parts
+from tfdistill.losses.soft_targets import check_divergence
+from tfdistill.losses.soft_targets import soft_targets as soft_target_values
+from tfdistill.losses.truncation import check_tail
+from tfdistill.records import Batch, truncate
+
+# The source system adds this to the sum of weights.
+_ORIGINAL_EPSILON = 1e-5
+
+
+def soft_targets(
+    *,
+    temperature: float = 1.0,
+    final_temperature: float = 0.0,
+    tail: str = "left_out",
+    scale_by_temperature: bool = True,
+    divergence: str = "cross_entropy",
+    sides: str = "both",
+    k: int = 0,
+    reduction: str = "mean",
+) -> Bind:
+    """Learn the teacher's distribution; see `losses.soft_targets`.
+
+    Args:
+        temperature: T > 0.
+        final_temperature: T goes straight to this one over the run; 0: it
+            stays.
+        tail: `left_out`, `renormalised` or `bucket`.
+        scale_by_temperature: Multiply by T squared.
+        divergence: `cross_entropy`, `kl`, `reverse_kl` or `jensen_shannon`.
+        sides: Where the temperature is applied: `both` or `teacher`.
+        k: Use only the K most probable pieces; 0: all that there are.
+        reduction: `mean`, or `original` as the source system divides.
+    """
+    check_reduction(reduction)
+    last = final_temperature or temperature
+
+    def check(stored: int | None, vocabulary_size: int | None) -> None:
+        is_whole = k == 0 and stored is None
+        for value in (temperature, last):
+            check_tail(tail, temperature=value, is_whole=is_whole)
+        check_divergence(divergence, sides=sides, tail=tail, is_whole=is_whole)
+        most = vocabulary_size if stored is None else stored
+        if k < 0 or (most is not None and k > most):
+            raise ValueError(
+                f"k={k}: only {most} pieces of each distribution are known."
+                if k > 0
+                else f"k={k} is no positive number."
+            )
+
+    # A tail rule that can never be computed is refused before any data.
+    check(None, None)
+
+    def bind(context: Context) -> Loss:
+        target = context.soft_target
+        ramp = Ramp(temperature, last, 0, context.num_steps)
+
+        def compute(
+            student: Outputs, known: Known, batch: Batch, step: tf.Tensor
+        ) -> Parts:
+            teacher = known[DISTRIBUTION]
+            values = soft_target_values(
+                student[target.logits],
+                *(truncate(teacher, k) if k else teacher),
+                temperature=ramp(step),
+                tail=tail,
+                scale_by_temperature=scale_by_temperature,
+                divergence=divergence,
+                sides=sides,
+            )
+            weights = batch[target.weights]
+            return Parts(values * weights, weights)
+
+        return Loss(
+            compute=compute,
+            weights=lambda batch: batch[target.weights],
+            student_reads=frozenset({target.logits}),
+            teacher_reads=frozenset({DISTRIBUTION}),
+            batch_reads=frozenset({target.weights}),
+            trains=frozenset({"encoder", target.part}),
+            epsilon=_epsilon(reduction),
+            check=check,
+        )
+
+    return bind
+
+
+def logit_mse(*, temperature: float = 1.0) -> Bind:
+    """Learn a live teacher's logits: mean squared differences.
+
+    Args:
+        temperature: T > 0 that both sides are divided by.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature={temperature} is not positive.")
+
+    def bind(context: Context) -> Loss:
+        target = context.soft_target
+        if context.teacher is None:
+            raise ValueError("a live --teacher is needed: it has the logits.")
+
+        def compute(
+            student: Outputs, known: Known, batch: Batch, step: tf.Tensor
+        ) -> Parts:
+            values = logit_mse_values(
+                student[target.logits],
+                known[target.logits],
+                temperature=temperature,
+            )
+            weights = batch[target.weights]
+            return Parts(values * weights, weights)
+
+        return Loss(
+            compute=compute,
+            weights=lambda batch: batch[target.weights],
+            student_reads=frozenset({target.logits}),
+            teacher_reads=frozenset({target.logits}),
+            batch_reads=frozenset({target.weights}),
+            trains=frozenset({"encoder", target.part}),
+        )
+
+    return bind
+
+
+def labels(*, reduction: str = "mean") -> Bind:
+    """Learn hard labels by cross-entropy.
+
+    Args:
+        reduction: `mean`, or `original` as the source system divides.
+    """
+    return _labelled("labels", reduction)
+
+
+def next_sentence(*, reduction: str = "mean") -> Bind:
+    """Learn next-sentence labels by cross-entropy.
+
+    Args: as `labels`.
+    """
+    return _labelled("next_sentence", reduction)
+
+
+def _labelled(name: str, reduction: str) -> Bind:
+    check_reduction(reduction)
+
+    def bind(context: Context) -> Loss:
+        target = context.targets[name]
+
+        def compute(
+            student: Outputs, known: Known, batch: Batch, step: tf.Tensor
+        ) -> Parts:
+            values = cross_entropy(student[target.logits], batch[target.labels])
+            weights = batch[target.weights]
+            return Parts(values * weights, weights)
+
+        return Loss(
+            compute=compute,
+            weights=lambda batch: batch[target.weights],
+            student_reads=frozenset({target.logits}),
+            batch_reads=frozenset({target.labels, target.weights}),
+            trains=frozenset({"encoder", target.part}),
+            epsilon=_epsilon(reduction),
+        )
+
+    return bind
+
+
+def _epsilon(reduction: str) -> float:
+    return _ORIGINAL_EPSILON if reduction == "original" else 0.0

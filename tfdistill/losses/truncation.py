@@ -1,0 +1,113 @@
+"""Teacher's distributions of which only the K most probable pieces are known.
+
+A tail rule turns both sides into log-probabilities of the same classes.
+"""
+
+import tensorflow as tf
+
+TAILS = ("left_out", "renormalised", "bucket")
+
+
+def check_tail(
+    tail: str, *, temperature: float | tf.Tensor, is_whole: bool
+) -> None:
+    """Refuse a tail rule that cannot be computed.
+
+    Args:
+        tail: One of `TAILS`.
+        temperature: T > 0; what a tensor holds is not known, nor checked.
+        is_whole: Whether all pieces are known.
+
+    Raises:
+        ValueError: The rule is not known, or needs the tail's mass at
+            another temperature than 1, where it is not known.
+    """
+    if tail not in TAILS:
+        raise ValueError(f"Unknown tail {tail!r}. Known: {', '.join(TAILS)}.")
+    if tf.is_tensor(temperature):
+        return
+    if temperature <= 0:
+        raise ValueError(f"temperature={temperature} is not positive.")
+    if not is_whole and tail != "renormalised" and temperature != 1:
+        raise ValueError(
+            f"tail={tail} needs the teacher's mass outside the stored "
+            f"pieces, which is known at temperature 1 only; temperature="
+            f"{temperature} needs tail=renormalised or the whole "
+            "distribution."
+        )
+
+
+def on_kept_pieces(
+    student: tf.Tensor,
+    teacher: tf.Tensor,
+    teacher_ids: tf.Tensor,
+    teacher_tail_log_mass: tf.Tensor | None,
+    *,
+    temperature: float | tf.Tensor,
+    tail: str,
+    renormalise_student: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log-probabilities of the K kept pieces and, for a bucket, of the rest.
+
+    Args:
+        student: `[..., V]`, log-probabilities.
+        teacher: `[..., K]`, log-probabilities at temperature 1.
+        teacher_ids: int `[..., K]`, the pieces they belong to.
+        teacher_tail_log_mass: `[...]`, logarithm of the probability of all
+            other pieces; needed by the bucket only.
+        temperature: T > 0 of the teacher.
+        tail: `left_out`: the K probabilities as they are. `renormalised`:
+            the teacher's scaled to sum to 1. `bucket`: one more class, in
+            which both sides gather their mass outside the K pieces.
+        renormalise_student: Whether `renormalised` scales the student's
+            too.
+
+    Returns:
+        Student's and teacher's, `[..., K]`, or `[..., K + 1]` for a bucket.
+
+    Raises:
+        ValueError: The bucket's mass is not given.
+    """
+    teacher_ids = tf.convert_to_tensor(teacher_ids)
+    kept = tf.gather(
+        student, teacher_ids, batch_dims=teacher_ids.shape.rank - 1
+    )
+    if tail == "renormalised":
+        if renormalise_student:
+            kept = tf.nn.log_softmax(kept)
+        return kept, tf.nn.log_softmax(teacher / temperature)
+    if tail == "left_out":
+        return kept, teacher
+    if teacher_tail_log_mass is None:
+        raise ValueError("The bucket needs the tail's mass.")
+    rest = tf.cast(teacher_tail_log_mass, teacher.dtype)[..., None]
+    student_rest = _log_mass_outside(student, teacher_ids)[..., None]
+    return (
+        tf.concat([kept, student_rest], axis=-1),
+        tf.concat([teacher, rest], axis=-1),
+    )
+
+
+def _log_mass_outside(log_probs: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """Logarithm of the mass that `[..., V]` puts outside `[..., K]` ids.
+
+    Summed over what is outside, as 1 minus the mass inside would lose a
+    small rest to rounding.
+    """
+    shape = tf.shape(log_probs)
+    depth = log_probs.shape[-1]
+    rows = tf.reshape(log_probs, [-1, depth])
+    flat = tf.reshape(ids, [tf.shape(rows)[0], -1])
+    index = tf.stack(
+        [
+            tf.repeat(tf.range(tf.shape(flat)[0]), tf.shape(flat)[1]),
+            tf.reshape(tf.cast(flat, tf.int32), [-1]),
+        ],
+        axis=1,
+    )
+    outside = tf.tensor_scatter_nd_update(
+        rows,
+        index,
+        tf.fill([tf.shape(index)[0]], tf.constant(-1e30, rows.dtype)),
+    )
+    return tf.reshape(tf.reduce_logsumexp(outside, axis=-1), shape[:-1])
