@@ -226,7 +226,7 @@ def test_a_rank_with_another_flag_is_refused(chain, tmp_path):
 def test_a_rank_with_other_records_is_refused(chain, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        for folder in ("knowledge", "eval"):
+        for folder in ("knowledge", "eval", "teacher"):
             shutil.copytree(chain / folder, tmp_path / name / folder)
     shutil.rmtree(tmp_path / "b/knowledge")
     flags = "--knowledge=top_k(k=3) --predict_batch_size=8 "
