@@ -117,18 +117,21 @@ def distill(
         ),
     )
     size = len(tokenizer.vocabulary)
-    stored = stored_pieces(str(records.knowledge)) if is_recorded else None
-    for objective in objectives:
-        objective.loss.check(stored, size)
     reads = frozenset[str]().union(*(o.loss.teacher_reads for o in objectives))
     models = [teacher.model for teacher in teachers]
-    source = None
+    source, stored = None, None
     if is_recorded:
         source = recorded_teacher(records.codec(size))
+        stored = stored_pieces(str(records.knowledge))
         reads -= {DISTRIBUTION}
     if is_live:
         live = live_teacher(models, reads)
         source = both_teachers(source, live) if source else live
+    for objective in objectives:
+        try:
+            objective.loss.check(stored, size)
+        except ValueError as error:
+            raise ValueError(f"--objective={objective.name}: {error}") from None
     return experiment.run_training(
         assembly.Assembly(
             student=start.model,
