@@ -10,11 +10,11 @@ Shapes in docstrings use one notation throughout the package:
 Packages form layers, and imports only point down:
 
     5  commands          one module per command, `python -m tfdistill.<name>`
-    4  experiment        task + models + teacher + objectives -> a step
+    4  assembly, experiment, scoring, agreement
     3  tasks, distillation
     2  models, training
     1  losses, metrics, text, records, replicas
-    0  config, progress
+    0  config, launcher, progress, files, tensors
 """
 
 import os

@@ -12,7 +12,7 @@ features always ask it.
 from typing import Any
 
 from tfdistill import assembly, experiment
-from tfdistill.agreement import check_vocabulary, tokenizer_of
+from tfdistill.agreement import check_length, check_vocabulary, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -125,6 +125,8 @@ def distill(
         stored = stored_pieces(str(records.knowledge))
         reads -= {DISTRIBUTION}
     if is_live:
+        for model in models:
+            check_length(model, records, "teacher")
         live = live_teacher(models, reads)
         source = both_teachers(source, live) if source else live
     for objective in objectives:

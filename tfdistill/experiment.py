@@ -82,8 +82,6 @@ def run_training(
     )
     _check_targets(assembly, training, task)
     check_length(assembly.student, records, "student")
-    if assembly.live is not None:
-        check_length(assembly.live, records, "teacher")
     process_slice = _divide(training, replicas)
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)

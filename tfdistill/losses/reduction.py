@@ -48,6 +48,18 @@ def widened(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
 
 
+def check_reduction(reduction: str) -> None:
+    """Refuse a reduction that is not known.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            f"Unknown reduction {reduction!r}. Known: {', '.join(REDUCTIONS)}."
+        )
+
+
 def counted(mask: tf.Tensor, reduction: str) -> tf.Tensor:
     """Which positions a reduction reads and counts.
 
@@ -62,10 +74,7 @@ def counted(mask: tf.Tensor, reduction: str) -> tf.Tensor:
     Raises:
         ValueError: The reduction is not known.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"Unknown reduction {reduction!r}. Known: {', '.join(REDUCTIONS)}."
-        )
+    check_reduction(reduction)
     is_token = tf.cast(mask, tf.bool)
     if reduction == "mean":
         return is_token

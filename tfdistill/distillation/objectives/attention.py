@@ -12,11 +12,10 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
-    check_reduction,
 )
 from tfdistill.distillation.objectives.states import hidden_mse
 from tfdistill.losses import attention, relations
-from tfdistill.losses.reduction import Parts
+from tfdistill.losses.reduction import Parts, check_reduction
 
 
 def attention_mse(

@@ -14,11 +14,10 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
-    check_reduction,
 )
 from tfdistill.losses import layer_relations, word_relations
 from tfdistill.losses.geometry import check_distance, check_penalty
-from tfdistill.losses.reduction import Parts
+from tfdistill.losses.reduction import Parts, check_reduction
 
 
 def word_distance(

@@ -27,7 +27,6 @@ Known = Mapping[str, Any]
 # step (float32 scalar) to values and weights.
 Compute = Callable[[Outputs, Known, Batch, tf.Tensor], Parts]
 
-REDUCTIONS = ("mean", "original")
 # The teacher's distribution over pieces, stored or computed.
 DISTRIBUTION = "distribution"
 # What a live teacher alone has: its logits, and what is inside of it.
@@ -299,18 +298,6 @@ def bind_objectives(
             )
         )
     return objectives
-
-
-def check_reduction(reduction: str) -> None:
-    """Refuse a reduction that is not known.
-
-    Raises:
-        ValueError: It is not.
-    """
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"Unknown reduction {reduction!r}. Known: {', '.join(REDUCTIONS)}."
-        )
 
 
 def _with_timing(declare: Callable) -> Callable:

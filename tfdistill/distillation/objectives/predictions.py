@@ -10,11 +10,10 @@ from tfdistill.distillation.objectives.objective import (
     Loss,
     Outputs,
     Ramp,
-    check_reduction,
 )
 from tfdistill.losses.labels import cross_entropy
 from tfdistill.losses.logits import logit_mse as logit_mse_values
-from tfdistill.losses.reduction import Parts
+from tfdistill.losses.reduction import Parts, check_reduction
 from tfdistill.losses.soft_targets import check_divergence
 from tfdistill.losses.soft_targets import soft_targets as soft_target_values
 from tfdistill.losses.truncation import check_tail

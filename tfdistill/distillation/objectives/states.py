@@ -16,10 +16,9 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
-    check_reduction,
 )
 from tfdistill.losses import hidden
-from tfdistill.losses.reduction import Parts
+from tfdistill.losses.reduction import Parts, check_reduction
 
 _TOKENS = ("all", "first")
 
