@@ -15,6 +15,9 @@ _NOT_DECAYED = re.compile(r"layer_norm|bias")
 class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay, on gradients that are summed.
 
+    TensorFlow's own kernel updates a variable and both moments in one pass
+    over them, where Keras makes a dozen.
+
     Reference: Loshchilov and Hutter, "Decoupled Weight Decay
         Regularization", 2019.
     """
@@ -23,6 +26,33 @@ class AdamW(keras.optimizers.AdamW):
         # Keras would sum over the replicas of a strategy once more: the step
         # has done so, as clipping must come after the sum.
         return grads_and_vars
+
+    def _powers(self) -> tuple[tf.Tensor | float, tf.Tensor | float]:
+        """Powers of both betas, by which the moments' bias is corrected."""
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        return tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
+
+    def update_step(
+        self,
+        gradient: tf.Tensor,
+        variable: tf.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
+        """Update one variable and its two moments."""
+        index = self._get_variable_index(variable)
+        beta_1_power, beta_2_power = self._powers()
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
 
 class BertAdam(AdamW):
@@ -34,20 +64,8 @@ class BertAdam(AdamW):
     Reference: Devlin et al., 2019, the published `optimization.py`.
     """
 
-    def update_step(
-        self,
-        gradient: tf.Tensor,
-        variable: keras.Variable,
-        learning_rate: tf.Tensor,
-    ) -> None:
-        """Update one variable and its two moments."""
-        rate = tf.cast(learning_rate, variable.dtype)
-        gradient = tf.cast(gradient, variable.dtype)
-        index = self._get_variable_index(variable)
-        m, v = self._momentums[index], self._velocities[index]
-        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
-        self.assign_add(v, (tf.square(gradient) - v) * (1 - self.beta_2))
-        self.assign_sub(variable, rate * m / (tf.sqrt(v) + self.epsilon))
+    def _powers(self) -> tuple[tf.Tensor | float, tf.Tensor | float]:
+        return 0.0, 0.0
 
 
 def bert_adam(
