@@ -3,10 +3,11 @@
     python -m benchmarks.parity_keras_nlp --model=FOLDER
 
 The weights of any folder that `--teacher` takes are put into a model with
-keras-nlp's conventions, saved as a preset and loaded by keras-nlp alone. The
-same random tokens, with padding and two segments, go through both; the
-largest differences over real tokens are printed as one line of JSON. Expect
-less than 1e-5 relative to the largest value. It takes seconds.
+the conventions that keras-nlp has for its family (BERT, RoBERTa, DistilBERT),
+saved as a preset and loaded by keras-nlp alone. The same random tokens, with
+padding and, for BERT, two segments, go through both; the largest differences
+over real tokens are printed as one line of JSON. Expect less than 1e-5
+relative to the largest value. It takes seconds.
 """
 
 import argparse
@@ -19,18 +20,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.parity_hugging_face import make_features
-from tfdistill.models.configuration import BertConfig
+from tfdistill.models.bert import Bert
+from tfdistill.models.families import family_of
 from tfdistill.models.formats import load_model
 from tfdistill.models.formats.preset import save_preset
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import assign_weights, named_weights
-
-_CONVENTIONS = (
-    "activation",
-    "layer_norm_epsilon",
-    "head_activation",
-    "head_layer_norm_epsilon",
-)
 
 
 def main() -> None:
@@ -38,12 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     loaded = load_model(parser.parse_args().model)
-    default = BertConfig()
-    config = dataclasses.replace(
-        loaded.model.config,
-        **{name: getattr(default, name) for name in _CONVENTIONS},
-    )
-    ours = MaskedLM(config)
+    family = family_of(loaded.tokenizer, loaded.model.config)
+    config = dataclasses.replace(loaded.model.config, **family.conventions)
+    ours = Bert(config)
     assign_weights(
         ours,
         named_weights(loaded.model, loaded.parts),
@@ -57,18 +48,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_preset(
             ours,
-            loaded.vocabulary,
-            do_lower_case=loaded.do_lower_case,
+            loaded.tokenizer,
             parts=loaded.parts,
             path=f"{folder}/preset",
         )
-        backbone = keras_hub.models.BertBackbone.from_preset(f"{folder}/preset")
+        kind = getattr(keras_hub.models, f"{family.name}Backbone")
+        backbone = kind.from_preset(f"{folder}/preset")
         inputs = {
             "token_ids": features["input_ids"],
             "padding_mask": features["input_mask"],
-            "segment_ids": features["segment_ids"],
         }
+        if family.has_segments:
+            inputs["segment_ids"] = features["segment_ids"]
         theirs = backbone(inputs)
+        if not family.has_pooler:
+            theirs = {"sequence_output": theirs}
         real = features["input_mask"].astype(bool)
         pairs = {
             "sequence_output": (
@@ -76,13 +70,14 @@ def main() -> None:
                 np.asarray(theirs["sequence_output"])[real],
             )
         }
-        if "pooler" in loaded.parts:
+        if "pooler" in loaded.parts and family.has_pooler:
             pairs["pooled_output"] = (
                 found["pooled"].numpy(),
                 np.asarray(theirs["pooled_output"]),
             )
         if "masked_lm" in loaded.parts:
-            task = keras_hub.models.BertMaskedLM.from_preset(f"{folder}/preset")
+            kind = getattr(keras_hub.models, f"{family.name}MaskedLM")
+            task = kind.from_preset(f"{folder}/preset")
             logits = task(
                 {**inputs, "mask_positions": features["masked_lm_positions"]}
             )

@@ -8,7 +8,7 @@ import pytest
 
 from tfdistill.config.options import Artefacts, Corpus
 from tfdistill.make_vocab import make_vocab
-from tfdistill.text.tokenizer import SPECIAL_PIECES, Tokenizer
+from tfdistill.text.word_pieces import SPECIAL_PIECES, WordPiece
 
 SENTENCES = (
     "The cats walked and talked, walking while talking.",
@@ -41,7 +41,7 @@ def test_every_word_of_the_text_has_pieces(
     tmp_path: Path, do_lower_case: bool
 ) -> None:
     pieces = _make(tmp_path, vocab_size=150, do_lower_case=do_lower_case)
-    tokenizer = Tokenizer(pieces, do_lower_case=do_lower_case)
+    tokenizer = WordPiece(pieces, do_lower_case=do_lower_case)
     unknown = pieces.index("[UNK]")
     assert not any(unknown in ids for ids in tokenizer.tokenize(SENTENCES))
     assert ("T" in pieces) != do_lower_case

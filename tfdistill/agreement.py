@@ -1,13 +1,9 @@
 """Whether records and models fit each other: vocabulary and length."""
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.formats import LoadedModel
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.records import RecordSet
-from tfdistill.text.tokenizer import (
-    Tokenizer,
-    read_vocabulary,
-    vocabulary_fingerprint,
-)
+from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 
 
 def tokenizer_of(
@@ -18,38 +14,36 @@ def tokenizer_of(
     *,
     role: str = "model",
 ) -> Tokenizer:
-    """Find the vocabulary of records: their own, a model's, or a file.
+    """Find the tokenizer of records: their own, a model's, or a file's.
 
-    All that are known must agree. `role` says in messages which model it is.
+    All that are known must agree.
+
+    Args:
+        records: The records.
+        model: A model that is to read them, if any.
+        vocab_file: A vocabulary, if any.
+        casing: Whether that lower-cases text, where it does not say so.
+        role: Which model it is, for messages.
 
     Raises:
         ValueError: They differ, or there is none.
     """
-    if records.vocabulary_file is not None:
-        tokenizer = Tokenizer(
-            read_vocabulary(records.vocabulary_file),
-            do_lower_case=records.identity["do_lower_case"],
-            source=str(records.vocabulary_file),
-        )
+    tokenizer: Tokenizer
+    if records.tokenizer_folder is not None:
+        tokenizer = read_tokenizer(records.tokenizer_folder, records.identity)
     elif model is not None:
-        tokenizer = Tokenizer(
-            model.vocabulary, do_lower_case=model.do_lower_case
-        )
+        tokenizer = model.tokenizer
     elif vocab_file:
-        tokenizer = Tokenizer(
-            read_vocabulary(vocab_file), do_lower_case=casing, source=vocab_file
-        )
+        tokenizer = read_tokenizer(vocab_file, {"do_lower_case": casing})
     else:
         raise ValueError(
             f"{records.path} does not say which vocabulary it was made "
             "with; --vocab_file is needed."
         )
-    records.check_tokenizer(tokenizer.fingerprint, "its own vocab.txt")
+    records.check_tokenizer(tokenizer.fingerprint, "its own vocabulary")
     if vocab_file:
-        given = Tokenizer(
-            read_vocabulary(vocab_file),
-            do_lower_case=tokenizer.do_lower_case,
-            source=vocab_file,
+        given = read_tokenizer(
+            vocab_file, {"do_lower_case": casing} | tokenizer.settings
         )
         records.check_tokenizer(given.fingerprint, vocab_file)
         if given.fingerprint != tokenizer.fingerprint:
@@ -70,19 +64,17 @@ def check_vocabulary(
     Raises:
         ValueError: It differs.
     """
-    theirs = vocabulary_fingerprint(model.vocabulary, model.do_lower_case)
-    if theirs != tokenizer.fingerprint:
+    theirs = model.tokenizer
+    if theirs.fingerprint != tokenizer.fingerprint:
         raise ValueError(
             f"The {role} has another vocabulary or casing "
-            f"({theirs[:12]}…, {len(model.vocabulary)} pieces) "
+            f"({theirs.fingerprint[:12]}…, {len(theirs.vocabulary)} pieces) "
             f"than {whose} ({tokenizer.fingerprint[:12]}…, "
             f"{len(tokenizer.vocabulary)} pieces)."
         )
 
 
-def check_length(
-    model: MaskedLM, records: RecordSet, role: str = "model"
-) -> None:
+def check_length(model: Bert, records: RecordSet, role: str = "model") -> None:
     """Refuse records that are empty or longer than a model can read.
 
     Raises:

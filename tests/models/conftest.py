@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats.run_directory import save_model
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import assign_weights, weight_shapes
+from tfdistill.text.word_pieces import WordPiece
 
 # Two devices for the tests of replicas.
 
@@ -32,6 +33,11 @@ def vocabulary():
     return tuple(SPECIAL + [f"w{i}" for i in range(35)])
 
 
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary):
+    return WordPiece(vocabulary, do_lower_case=True)
+
+
 def draw_weights(config):
     draw = np.random.default_rng(5)
     return {
@@ -49,7 +55,7 @@ def weights(config):
 @pytest.fixture(scope="session")
 def model(config):
     """Made once; not to be changed."""
-    model = MaskedLM(config)
+    model = Bert(config)
     assign_weights(model, draw_weights(config), source="the test")
     return model
 
@@ -70,13 +76,12 @@ def features():
 
 
 @pytest.fixture
-def saved(model, vocabulary, tmp_path):
+def saved(model, tokenizer, tmp_path):
     """A folder of our own format."""
     path = tmp_path / "run"
     save_model(
         model,
-        vocabulary,
-        do_lower_case=True,
+        tokenizer,
         parts=("encoder", "pooler", "masked_lm", "next_sentence"),
         path=path,
     )

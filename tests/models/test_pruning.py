@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.pruning import prune
 from tfdistill.models.weights import assign_weights, named_weights
 
@@ -38,14 +38,14 @@ def features():
 def narrowed(weights, pruning):
     pruned, config = prune(weights, CONFIG, pruning=pruning, **NARROW)
     assert config == dataclasses.replace(CONFIG, num_heads=2, **NARROW)
-    model = MaskedLM(config)
+    model = Bert(config)
     assign_weights(model, pruned, source="the test")
     return model, pruned
 
 
 @pytest.mark.parametrize("pruning", ["magnitude", "first"])
 def test_all_weights_are_there_and_are_the_wider_ones(pruning):
-    weights = named_weights(MaskedLM(CONFIG, 1))
+    weights = named_weights(Bert(CONFIG, 1))
     model, pruned = narrowed(weights, pruning)
     assert named_weights(model).keys() == weights.keys()
     for name, array in pruned.items():
@@ -54,7 +54,7 @@ def test_all_weights_are_there_and_are_the_wider_ones(pruning):
 
 def test_units_without_weight_are_those_that_go(features):
     """Feed-forward units and heads that do nothing are cut for free."""
-    weights = named_weights(MaskedLM(CONFIG, 1))
+    weights = named_weights(Bert(CONFIG, 1))
     dead_units, dead_head = np.arange(0, 20, 2), np.arange(4, 8)
     for i in range(CONFIG.num_layers):
         layer = f"bert/encoder/layer_{i}"
@@ -73,7 +73,7 @@ def test_units_without_weight_are_those_that_go(features):
 
 def test_channels_are_the_same_in_all_weights():
     """They follow the largest columns of the word embeddings."""
-    weights = named_weights(MaskedLM(CONFIG, 1))
+    weights = named_weights(Bert(CONFIG, 1))
     weights["bert/embeddings/word_embeddings"][:, [1, 4, 7, 10]] = 0
     kept = [c for c in range(12) if c not in (1, 4, 7, 10)]
     for name in ("gamma", "beta"):
@@ -93,7 +93,7 @@ def test_channels_are_the_same_in_all_weights():
 
 
 def test_the_whole_width_is_the_model_itself(features):
-    model = MaskedLM(CONFIG, 1)
+    model = Bert(CONFIG, 1)
     weights = named_weights(model)
     pruned, config = prune(
         weights,
@@ -108,6 +108,6 @@ def test_the_whole_width_is_the_model_itself(features):
 
 
 def test_a_narrower_model_runs(features):
-    model, _ = narrowed(named_weights(MaskedLM(CONFIG, 1)), "magnitude")
+    model, _ = narrowed(named_weights(Bert(CONFIG, 1)), "magnitude")
     for field, value in model(features, reads=FIELDS).items():
         assert np.isfinite(value).all(), field

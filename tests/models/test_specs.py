@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
+from model_folders import roberta_vocabulary
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.formats import load_model
+from tfdistill.models.families import BERT, DISTILBERT, ROBERTA
+from tfdistill.models.formats import LoadedModel, load_model
 from tfdistill.models.formats.run_directory import save_model
 from tfdistill.models.specs import build_student, needs_teacher
-from tfdistill.models.weights import PARTS, named_weights
-from tfdistill.text.tokenizer import Tokenizer
-
-
-@pytest.fixture
-def tokenizer(vocabulary):
-    return Tokenizer(vocabulary, do_lower_case=True)
+from tfdistill.models.weights import PARTS, PRETRAINING_PARTS, named_weights
+from tfdistill.text.byte_pairs import BytePair
+from tfdistill.text.word_pieces import WordPiece
 
 
 @pytest.fixture
@@ -23,14 +22,13 @@ def build(spec, tokenizer, teacher=None, seed=0):
     return build_student(spec, tokenizer=tokenizer, teacher=teacher, seed=seed)
 
 
-def test_bert(tokenizer, vocabulary):
+def test_bert(tokenizer):
     student = build("bert(num_layers=2, hidden_dim=24, dropout=0)", tokenizer)
     assert student.model.config == BertConfig(
         vocabulary_size=40, num_layers=2, hidden_dim=24, dropout=0
     )
     assert student.parts == frozenset()
-    assert student.vocabulary == vocabulary
-    assert student.do_lower_case
+    assert student.tokenizer is tokenizer
 
 
 def test_seed_decides_a_new_student(tokenizer):
@@ -43,7 +41,7 @@ def test_seed_decides_a_new_student(tokenizer):
 
 def test_teacher_layers(tokenizer, teacher, weights):
     student = build("teacher_layers(layers=[2, 0])", tokenizer, teacher)
-    assert student.parts == PARTS.keys()
+    assert student.parts == set(PRETRAINING_PARTS)
     config = student.model.config
     assert (config.num_layers, config.hidden_dim, config.num_heads) == (
         2,
@@ -67,14 +65,8 @@ def test_teacher_layers_alone(tokenizer, teacher, weights):
         assert np.array_equal(array, weights[source]) == is_copied, name
 
 
-def test_teacher_without_heads(tokenizer, model, vocabulary, tmp_path):
-    save_model(
-        model,
-        vocabulary,
-        do_lower_case=True,
-        parts=("encoder",),
-        path=tmp_path,
-    )
+def test_teacher_without_heads(tokenizer, model, tmp_path):
+    save_model(model, tokenizer, parts=("encoder",), path=tmp_path)
     teacher = load_model(str(tmp_path))
     student = build("teacher_layers(layers=[0])", tokenizer, teacher)
     assert student.parts == {"encoder"}
@@ -87,17 +79,106 @@ def test_student_has_keras_conventions_whatever_the_teacher(tokenizer, teacher):
     assert student.model.config.activation == "gelu_tanh"
 
 
+def of_family(family, tokenizer, heads, **changes):
+    """A teacher of a family, as its folders are read."""
+    config = BertConfig(
+        vocabulary_size=len(tokenizer.vocabulary),
+        num_layers=2,
+        hidden_dim=12,
+        num_heads=3,
+        num_segments=2 if family.has_segments else 1,
+        **(family.conventions | changes),
+    )
+    model = Bert(config, seed=5, heads=heads)
+    return LoadedModel(
+        model=model, tokenizer=tokenizer, parts=model.parts, fingerprint=""
+    )
+
+
+@pytest.fixture
+def of_bytes():
+    return BytePair(roberta_vocabulary(()), ())
+
+
+def test_students_of_roberta(of_bytes):
+    teacher = of_family(ROBERTA, of_bytes, ("masked_lm",))
+    for spec in (
+        "bert(num_layers=1, hidden_dim=12)",
+        "teacher_layers(layers=[1])",
+    ):
+        student = build(spec, of_bytes, teacher)
+        config = student.model.config
+        assert ROBERTA.misfit(config, student.model.parts) == ""
+        assert config.num_segments == 1
+        assert student.tokenizer is of_bytes
+
+
+def test_students_of_distilbert(tokenizer):
+    # Its own head has another epsilon than that of keras-nlp.
+    teacher = of_family(
+        DISTILBERT,
+        tokenizer,
+        ("classifier",),
+        head_layer_norm_epsilon=1e-12,
+    )
+    student = build_student(
+        "teacher_layers(layers=[1])",
+        tokenizer=tokenizer,
+        teacher=teacher,
+        seed=0,
+        heads=("classifier",),
+    )
+    assert student.parts == {"encoder", "pooler", "classifier"}
+    assert DISTILBERT.misfit(student.model.config, PARTS) == ""
+    new = build("bert(num_layers=1, hidden_dim=12)", tokenizer, teacher)
+    assert BERT.misfit(new.model.config, PARTS) == ""
+    assert new.model.config.num_segments == 2
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "copied"), [(0, True), (4, True), (3, False)]
+)
+def test_classifier_is_copied_if_its_classes_fit(
+    tokenizer, num_classes, copied
+):
+    teacher = of_family(BERT, tokenizer, ("classifier",), num_classes=4)
+    student = build_student(
+        "teacher_layers(layers=[1, 0])",
+        tokenizer=tokenizer,
+        teacher=teacher,
+        seed=0,
+        heads=("classifier",),
+        num_classes=num_classes,
+    )
+    assert ("classifier" in student.parts) == copied
+    assert student.model.config.num_classes == (num_classes or 4)
+
+
+def test_classifier_is_pruned(tokenizer):
+    teacher = of_family(BERT, tokenizer, ("classifier",), num_classes=4)
+    student = build_student(
+        "teacher_layers(layers=[1], hidden_dim=8, pruning=first)",
+        tokenizer=tokenizer,
+        teacher=teacher,
+        seed=0,
+        heads=("classifier",),
+    )
+    np.testing.assert_array_equal(
+        student.model.classifier.kernel, teacher.model.classifier.kernel[:8]
+    )
+
+
 def test_folder(saved, teacher, tokenizer):
     student = build(str(saved), tokenizer)
     assert student.fingerprint == teacher.fingerprint
-    assert student.parts == PARTS.keys()
+    assert student.parts == set(PRETRAINING_PARTS)
 
 
 def test_folder_with_another_vocabulary(saved, vocabulary):
-    other = Tokenizer((*vocabulary[:-1], "other"), do_lower_case=True)
+    other = WordPiece((*vocabulary[:-1], "other"), do_lower_case=True)
     with pytest.raises(ValueError, match="another vocabulary or casing"):
         build(str(saved), other)
-    cased = Tokenizer(vocabulary, do_lower_case=False)
+    cased = WordPiece(vocabulary, do_lower_case=False)
     with pytest.raises(ValueError, match="another vocabulary or casing"):
         build(str(saved), cased)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import (
-    PARTS,
+    PRETRAINING_PARTS,
     assign_weights,
     fingerprint,
     named_weights,
@@ -20,7 +20,7 @@ from tfdistill.models.weights import (
 
 @pytest.fixture
 def fresh(config):
-    return MaskedLM(config, seed=9)
+    return Bert(config, seed=9)
 
 
 def test_round_trip(model, fresh, weights):
@@ -34,10 +34,10 @@ def test_round_trip(model, fresh, weights):
 def test_shapes_are_those_of_a_model(fresh, config):
     weights = named_weights(fresh)
     assert {n: w.shape for n, w in weights.items()} == weight_shapes(config)
-    assert parts_in(weights) == PARTS.keys()
+    assert parts_in(weights) == set(PRETRAINING_PARTS)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PRETRAINING_PARTS)
 def test_one_part_leaves_the_others(model, fresh, config, part):
     before = named_weights(fresh)
     weights = named_weights(model, (part,))
@@ -48,7 +48,7 @@ def test_one_part_leaves_the_others(model, fresh, config, part):
         np.testing.assert_array_equal(array, expected)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PRETRAINING_PARTS)
 def test_missing_weight_is_named(fresh, weights, config, part):
     name = list(weight_shapes(config, (part,)))[-1]
     del weights[name]
@@ -94,14 +94,14 @@ def test_variable_names(fresh):
 
 
 def test_variable_names_depend_on_the_architecture_alone(config):
-    first, second = (variable_names(MaskedLM(config)) for _ in range(2))
+    first, second = (variable_names(Bert(config)) for _ in range(2))
     assert list(first) == list(second)
 
 
 def test_assigns_every_replica(config, weights):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
-        mirrored = MaskedLM(config)
+        mirrored = Bert(config)
     assign_weights(mirrored, weights, source="the test")
     for name, array in named_weights(mirrored).items():
         np.testing.assert_array_equal(array, weights[name])

@@ -1,99 +1,53 @@
-"""The tokenizer against BERT's own tests and its published code."""
+"""Tokenizers from files, whichever they are."""
 
 import pytest
-
-from tfdistill.text.tokenizer import Tokenizer, normalize, read_vocabulary
-
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-PIECES = [
-    *SPECIAL,
-    *["want", "##want", "##ed", "wa", "un", "runn", "##ing", ","],
-    *["ah", "博", "推", "zz", "a", "b", "$", "`", "##s"],
-]
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return Tokenizer(PIECES, do_lower_case=True)
-
-
-def pieces(tokenizer, text):
-    return [tokenizer.vocabulary[i] for i in tokenizer.tokenize([text])[0]]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("UNwantéd,running", "un ##want ##ed , runn ##ing"),
-        ("unwantedX running", "[UNK] runn ##ing"),
-        ("ah博推zz", "ah 博 推 zz"),
-        ("a\u00a0b", "a b"),
-        ("a$b`a", "a $ b ` a"),
-        ("a\u200b\ufffdhb", "[UNK]"),
-        ("w\u200bant", "want"),
-        ("w\x07ant", "want"),
-        ("a" + "s" * 199, "a" + " ##s" * 199),
-        ("a" + "s" * 200, "[UNK]"),
-        ("", ""),
-    ],
+from model_folders import (
+    roberta_vocabulary,
+    write_byte_pairs,
+    write_vocabulary,
 )
-def test_pieces(tokenizer, text, expected):
-    assert " ".join(pieces(tokenizer, text)) == expected
+
+from tfdistill.text.byte_pairs import BytePair
+from tfdistill.text.tokenizer import read_tokenizer
+from tfdistill.text.word_pieces import SPECIAL_PIECES, WordPiece
+
+PIECES = [*SPECIAL_PIECES, "a", "b"]
 
 
-def test_lines_stay_apart(tokenizer):
-    assert tokenizer.tokenize(["a", "", "b a"]) == [[17], [], [18, 17]]
+def test_a_folder_says_which_tokenizer_it_holds(tmp_path):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "bytes").mkdir()
+    write_vocabulary(tmp_path / "words", PIECES)
+    write_byte_pairs(tmp_path / "bytes", roberta_vocabulary(()), ())
+    assert isinstance(read_tokenizer(tmp_path / "words", {}), WordPiece)
+    assert isinstance(read_tokenizer(tmp_path / "bytes", {}), BytePair)
 
 
-def test_cased_text_keeps_case_and_accents():
-    assert normalize("É\u200b", do_lower_case=False) == "É"
-    assert normalize("É", do_lower_case=True) == "e"
+@pytest.mark.parametrize("name", ["vocab.txt", "other.txt", "words"])
+def test_a_vocabulary_of_any_name(tmp_path, name):
+    write_vocabulary(tmp_path, PIECES)
+    path = (tmp_path / "vocab.txt").rename(tmp_path / name)
+    assert read_tokenizer(str(path), {}).vocabulary == tuple(PIECES)
 
 
-def test_equals_the_published_code(tmp_path):
-    """The peer is the tokenizer of the TensorFlow model garden."""
-    from official.nlp.tools import tokenization
-
-    path = tmp_path / "vocab.txt"
-    path.write_text("\n".join([*PIECES, "e", "##e", "o", "##ος", "#", "."]))
-    lines = [
-        "Wanted: running; é É ê, ah-zz…",
-        "χρόνος ς σ ΣΑΣ a.b.a",
-        "naïve ½ ﬁ ａ ª İ ſ \u00ad soft",
-        "a\tb\r a\u3000b \u2028 a",
-        "[MASK] a [SEP] ##ed",
-    ]
-    ours = Tokenizer(read_vocabulary(path), do_lower_case=True)
-    theirs = tokenization.FullTokenizer(str(path), do_lower_case=True)
-    for line in lines:
-        expected = theirs.convert_tokens_to_ids(theirs.tokenize(line))
-        assert ours.tokenize([line])[0] == expected, line
+@pytest.mark.parametrize("do_lower_case", [True, False])
+def test_files_make_the_same_tokenizer(tmp_path, do_lower_case):
+    made = WordPiece(PIECES, do_lower_case=do_lower_case)
+    for name, content in made.files().items():
+        (tmp_path / name).write_bytes(content)
+    read = read_tokenizer(tmp_path, made.settings | {"other": 1})
+    assert read.fingerprint == made.fingerprint
+    assert read.settings == {"do_lower_case": do_lower_case}
 
 
-@pytest.mark.parametrize("missing", SPECIAL)
-def test_missing_special_piece_is_named(missing):
-    kept = [p for p in PIECES if p != missing]
-    with pytest.raises(
-        ValueError, match=rf"v\.txt lacks the piece .{missing[1:-1]}"
-    ):
-        Tokenizer(kept, do_lower_case=True, source="v.txt")
+def test_text_is_lower_cased_unless_settings_say_otherwise(tmp_path):
+    write_vocabulary(tmp_path, PIECES)
+    assert read_tokenizer(tmp_path, {}).settings == {"do_lower_case": True}
 
 
-def test_padding_must_be_the_first_piece():
-    with pytest.raises(ValueError, match="must be its first piece"):
-        Tokenizer(PIECES[1:] + PIECES[:1], do_lower_case=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"a\nb\na\n", "'a' twice"),
-        (b"a\n\xff\n", "not UTF-8: byte 2"),
-    ],
-)
-def test_bad_vocabulary_file(tmp_path, content, message):
-    path = tmp_path / "vocab.txt"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        read_vocabulary(path)
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"vocab\.txt"):
+        read_tokenizer(tmp_path, {})
+    write_vocabulary(tmp_path, PIECES[1:])
+    with pytest.raises(ValueError, match=r"vocab\.txt lacks the piece .PAD"):
+        read_tokenizer(tmp_path, {})

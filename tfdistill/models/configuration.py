@@ -27,6 +27,8 @@ class BertConfig:
         layer_norm_epsilon: In the encoder.
         head_activation: In the masked-LM head.
         head_layer_norm_epsilon: In the masked-LM head.
+        pooler_activation: Of what is pooled.
+        num_classes: C, of a classifier; 1 for scores.
         initializer_range: Deviation of the truncated normal that random
             weights are drawn from.
 
@@ -46,6 +48,8 @@ class BertConfig:
     layer_norm_epsilon: float = 1e-12
     head_activation: str = "gelu"
     head_layer_norm_epsilon: float = 1e-5
+    pooler_activation: str = "tanh"
+    num_classes: int = 2
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
@@ -77,7 +81,7 @@ class BertConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} is not in [0, 1).")
-        for name in ("activation", "head_activation"):
+        for name in ("activation", "head_activation", "pooler_activation"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(
                     f"Unknown {name} {getattr(self, name)!r}. "

@@ -208,7 +208,8 @@ class Encoder(keras.layers.Layer):
 
         Args:
             features: `input_ids`, `input_mask` and `segment_ids`, integers
-                `[B, L]` with a static shape.
+                `[B, L]` with a static shape. A model with one segment does
+                not look at `segment_ids`.
             reads: Fields of `Outputs` to return.
             noise: Dropout, or None for inference.
             positions: int32 `[B, Q]`; where given, and no field read needs
@@ -280,7 +281,11 @@ class Encoder(keras.layers.Layer):
         noise: DropoutNoise | None,
     ) -> tf.Tensor:
         x = self.word_embeddings(features["input_ids"])
-        x += self.segment_embeddings(features["segment_ids"])
+        if self.config.num_segments == 1:
+            # Records may tell segments apart that such a model does not.
+            x += self.segment_embeddings.table.value[0]
+        else:
+            x += self.segment_embeddings(features["segment_ids"])
         x += self.position_embeddings.table.value[:length]
         x = self.embeddings_norm(
             tf.reshape(x, [batch * length, self.config.hidden_dim])

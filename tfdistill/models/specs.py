@@ -1,23 +1,26 @@
 """Students: made from a spec such as `bert(num_layers=4, hidden_dim=312)`.
 
-Every new student has keras-nlp's conventions, whatever its teacher's, so
-that it can be saved as a preset.
+Every new student has the conventions that keras-nlp has for its family,
+whatever its teacher's, so that it can be saved as a preset. The tokenizer
+says which family that is, and for `teacher_layers` the pooler.
 """
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tfdistill.config import parse_spec
+from tfdistill.models.bert import PRETRAINING_HEADS, Bert
 from tfdistill.models.configuration import BertConfig
+from tfdistill.models.families import family_of
 from tfdistill.models.formats import LoadedModel, load_model
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.pruning import PRUNINGS, prune
 from tfdistill.models.weights import (
     Weights,
     assign_weights,
     fingerprint,
     named_weights,
+    of_parts,
     parts_in,
 )
 from tfdistill.text.tokenizer import Tokenizer
@@ -134,6 +137,8 @@ def teacher_layers(
                 "dropout",
                 "max_sequence_length",
                 "num_segments",
+                "pooler_activation",
+                "num_classes",
             )
         },
         num_layers=len(layers),
@@ -169,6 +174,8 @@ def build_student(
     tokenizer: Tokenizer,
     teacher: LoadedModel | None,
     seed: int,
+    heads: Collection[str] = PRETRAINING_HEADS,
+    num_classes: int = 0,
 ) -> LoadedModel:
     """Make a student from a spec, or load one from a folder.
 
@@ -177,6 +184,9 @@ def build_student(
         tokenizer: Of the records to be trained on.
         teacher: Where `teacher_layers` copies from.
         seed: Of the random weights.
+        heads: Heads that it is to have.
+        num_classes: Of a classifier; 0: as a loaded or copied one's, or 2.
+            One of another number is not loaded or copied.
 
     Returns:
         The model. Its `parts` are those with weights copied or loaded; the
@@ -187,9 +197,10 @@ def build_student(
             vocabulary is another than the tokenizer's.
     """
     if _is_folder(spec_or_path):
-        student = load_model(spec_or_path, seed=seed)
-        theirs = (student.vocabulary, student.do_lower_case)
-        if theirs != (tokenizer.vocabulary, tokenizer.do_lower_case):
+        student = load_model(
+            spec_or_path, heads=heads, num_classes=num_classes, seed=seed
+        )
+        if student.tokenizer.fingerprint != tokenizer.fingerprint:
             raise ValueError(
                 f"{spec_or_path} has another vocabulary or casing than the "
                 "records."
@@ -199,15 +210,27 @@ def build_student(
     start = STUDENTS[spec.name](
         len(tokenizer.vocabulary), teacher, **spec.arguments
     )
-    model = MaskedLM(start.config, seed)
-    weights = named_weights(model) | start.weights
+    family = family_of(tokenizer, start.config)
+    fields = family.conventions
+    if not (start.weights or family.has_segments):
+        fields["num_segments"] = 1
+    config = dataclasses.replace(
+        start.config,
+        **fields,
+        num_classes=num_classes or start.config.num_classes,
+    )
+    model = Bert(config, seed, heads)
+    parts = model.parts
+    if config.num_classes != start.config.num_classes:
+        parts -= {"classifier"}
+    copied = of_parts(start.weights, parts)
+    weights = named_weights(model) | copied
     assign_weights(model, weights, source=spec_or_path)
     return LoadedModel(
         model=model,
-        vocabulary=tokenizer.vocabulary,
-        do_lower_case=tokenizer.do_lower_case,
-        parts=parts_in(start.weights),
-        fingerprint=fingerprint(weights, start.config),
+        tokenizer=tokenizer,
+        parts=parts_in(copied),
+        fingerprint=fingerprint(weights, config),
     )
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -28,7 +28,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pooler": ("bert/pooler/",),
     "masked_lm": ("cls/predictions/",),
     "next_sentence": ("cls/seq_relationship/",),
+    "classifier": ("classifier/",),
 }
+# Those of a model as BERT was published.
+PRETRAINING_PARTS = ("encoder", "pooler", "masked_lm", "next_sentence")
 
 # Our names and the canonical ones, as far as they differ; those of a layer
 # stand behind `encoder/layer_<i>/` and `bert/encoder/layer_<i>/`.
@@ -45,6 +48,7 @@ _NAMES = {
     "output_bias": "cls/predictions/output_bias",
     "next_sentence/kernel": "cls/seq_relationship/output_weights",
     "next_sentence/bias": "cls/seq_relationship/output_bias",
+    "classifier": "classifier",
 }
 _LAYER_NAMES = {
     "attention_output": "attention/output/dense",
@@ -55,7 +59,7 @@ _LAYER_NAMES = {
 }
 
 
-def variable_names(model: MaskedLM) -> dict[str, keras.Variable]:
+def variable_names(model: Bert) -> dict[str, keras.Variable]:
     """Name the variables of a model as it is, `encoder/layer_0/qkv/kernel`.
 
     The names depend on the architecture alone. Those of layer norms and
@@ -67,12 +71,10 @@ def variable_names(model: MaskedLM) -> dict[str, keras.Variable]:
 def part_of(name: str) -> str:
     """Returns the part that a variable of `variable_names` belongs to."""
     first = name.split("/")[0]
-    if first in ("encoder", "pooler", "next_sentence"):
-        return first
-    return "masked_lm"
+    return first if first in PARTS else "masked_lm"
 
 
-def count_parameters(model: MaskedLM, parts: Collection[str]) -> int:
+def count_parameters(model: Bert, parts: Collection[str]) -> int:
     """Returns the number of weights in the given parts of a model."""
     return sum(
         math.prod(variable.shape)
@@ -95,7 +97,7 @@ def _walk(
 
 
 def weight_shapes(
-    config: BertConfig, parts: Collection[str] = tuple(PARTS)
+    config: BertConfig, parts: Collection[str] = PRETRAINING_PARTS
 ) -> dict[str, Shape]:
     """Returns the canonical names and shapes of a model's weights."""
     dim, inner = config.hidden_dim, config.intermediate_dim
@@ -123,7 +125,8 @@ def weight_shapes(
     shapes["cls/predictions/output_bias"] = (config.vocabulary_size,)
     shapes["cls/seq_relationship/output_weights"] = (2, dim)
     shapes["cls/seq_relationship/output_bias"] = (2,)
-    return _of_parts(shapes, parts)
+    shapes |= _dense("classifier", dim, config.num_classes)
+    return of_parts(shapes, parts)
 
 
 def _dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
@@ -134,9 +137,10 @@ def _norm(name: str, dim: int) -> dict[str, Shape]:
     return {f"{name}/gamma": (dim,), f"{name}/beta": (dim,)}
 
 
-def _of_parts(
+def of_parts(
     named: Mapping[str, Any], parts: Collection[str]
 ) -> dict[str, Any]:
+    """Returns what belongs to some parts, by canonical name."""
     prefixes = tuple(prefix for part in parts for prefix in PARTS[part])
     return {n: value for n, value in named.items() if n.startswith(prefixes)}
 
@@ -150,14 +154,13 @@ def parts_in(names: Collection[str]) -> frozenset[str]:
     )
 
 
-def named_weights(
-    model: MaskedLM, parts: Collection[str] = tuple(PARTS)
-) -> Weights:
-    """Copy a model's weights out, float32 by canonical name."""
+def named_weights(model: Bert, parts: Collection[str] | None = None) -> Weights:
+    """Copy weights of some parts, or all, out: float32 by canonical name."""
+    parts = model.parts if parts is None else parts
     weights: Weights = {}
     for name, variable in variable_names(model).items():
         canonical = _canonical_names(name)
-        if not _of_parts(dict.fromkeys(canonical), parts):
+        if not of_parts(dict.fromkeys(canonical), parts):
             continue
         array = keras.ops.convert_to_numpy(variable)
         if name == "next_sentence/kernel":
@@ -169,13 +172,13 @@ def named_weights(
 
 
 def assign_weights(
-    model: MaskedLM,
+    model: Bert,
     weights: Mapping[str, np.ndarray],
     *,
     source: str,
-    parts: Collection[str] = tuple(PARTS),
+    parts: Collection[str] | None = None,
 ) -> None:
-    """Set all weights of some parts of a model; the others stay.
+    """Set all weights of some parts of a model, or of all; others stay.
 
     Under a distribution strategy every replica's copy is set.
 
@@ -189,6 +192,7 @@ def assign_weights(
         ValueError: A weight is missing, has another shape, or does not
             belong there. Nothing has been set then.
     """
+    parts = model.parts if parts is None else parts
     check_weights(weights, model.config, source=source, parts=parts)
     for name, variable in variable_names(model).items():
         canonical = _canonical_names(name)
@@ -205,7 +209,7 @@ def check_weights(
     config: BertConfig,
     *,
     source: str,
-    parts: Collection[str] = tuple(PARTS),
+    parts: Collection[str] = PRETRAINING_PARTS,
 ) -> None:
     """Prove that weights are those of parts of a model, all and no others.
 
@@ -244,8 +248,11 @@ def fingerprint(weights: Mapping[str, np.ndarray], config: BertConfig) -> str:
         config.activation,
         config.layer_norm_epsilon,
     ]
-    if "masked_lm" in parts_in(weights):
+    parts = parts_in(weights)
+    if "masked_lm" in parts:
         conventions += [config.head_activation, config.head_layer_norm_epsilon]
+    if "pooler" in parts and config.pooler_activation != "tanh":
+        conventions.append(config.pooler_activation)
     digest = hashlib.sha256(json.dumps(conventions).encode())
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name], "<f4")

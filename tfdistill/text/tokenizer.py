@@ -1,139 +1,98 @@
-"""BERT's WordPiece tokenizer.
+"""What a tokenizer is, and where its files are read."""
 
-Pieces come from tensorflow-text's C++ tokenizer. Its own lower-casing folds
-compatibility characters too, which BERT's does not, so text is normalised
-here first, the way BERT's published code does.
-
-Reference: Devlin et al., 2019, and the `tokenization.py` that they published.
-"""
-
-import hashlib
-import itertools
 import pathlib
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# A longer word is unknown; the limit of the published pre-training code.
-_MAX_WORD_LENGTH = 200
+from tfdistill.text import byte_pairs, word_pieces
+from tfdistill.text.byte_pairs import read_byte_pairs
+from tfdistill.text.word_pieces import WordPiece, read_vocabulary
 
 
-def read_vocabulary(path: str | pathlib.Path) -> tuple[str, ...]:
-    """Read a vocabulary file, one piece per line; line n has id n.
-
-    Raises:
-        ValueError: It is empty or not UTF-8, or a piece appears twice.
-        OSError: It cannot be read.
-    """
-    try:
-        text = pathlib.Path(path).read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8: byte {error.start} cannot be decoded."
-        ) from None
-    # Only newlines end a piece; some pieces are other line separators.
-    pieces = tuple(
-        line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")
-    )
-    if not text:
-        raise ValueError(f"{path} is empty, expected a vocabulary.")
-    if len(set(pieces)) != len(pieces):
-        seen: set[str] = set()
-        twice = next(p for p in pieces if p in seen or seen.add(p))  # type: ignore[func-returns-value]
-        raise ValueError(f"{path} holds the piece {twice!r} twice.")
-    return pieces
-
-
-def vocabulary_fingerprint(
-    vocabulary: Sequence[str], do_lower_case: bool
-) -> str:
-    """Returns a hash that changes with any piece, id or the casing."""
-    text = "\n".join([*vocabulary, f"do_lower_case={do_lower_case}"])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-class Tokenizer:
-    """Text to WordPiece ids.
+class Tokenizer(Protocol):
+    """Text to ids, and ids to what a model reads.
 
     Attributes:
         vocabulary: The pieces; a piece's id is its index.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
+        settings: What its files do not say, as JSON values by the names
+            that `read_tokenizer` looks for.
         cls_id, sep_id, mask_id: Ids of the special pieces.
-        continues_word: bool `[V]`, true for pieces inside a word (`##…`).
-        fingerprint: Hash of the vocabulary and the casing.
+        continues_word: bool `[V]`, true for pieces inside a word.
+        fingerprint: Changes with anything that changes ids.
     """
 
-    def __init__(
-        self,
-        vocabulary: Sequence[str],
-        *,
-        do_lower_case: bool,
-        source: str = "the vocabulary",
-    ) -> None:
-        """Make a tokenizer.
-
-        Raises:
-            ValueError: A special piece is missing, or [PAD] is not id 0;
-                the message names `source`.
-        """
-        missing = [p for p in SPECIAL_PIECES if p not in vocabulary]
-        if missing:
-            raise ValueError(f"{source} lacks the piece {missing[0]}.")
-        if vocabulary[0] != "[PAD]":
-            raise ValueError(
-                f"{source} begins with {vocabulary[0]!r}; [PAD] must be its "
-                "first piece, as padding is zeros."
-            )
-        self.vocabulary = tuple(vocabulary)
-        self.do_lower_case = do_lower_case
-        ids = {piece: i for i, piece in enumerate(self.vocabulary)}
-        self.cls_id = ids["[CLS]"]
-        self.sep_id = ids["[SEP]"]
-        self.mask_id = ids["[MASK]"]
-        self.continues_word = np.array(
-            [p.startswith("##") for p in self.vocabulary]
-        )
-        self.fingerprint = vocabulary_fingerprint(
-            self.vocabulary, do_lower_case
-        )
-        import tensorflow_text
-
-        self._pieces = tensorflow_text.FastBertTokenizer(
-            list(self.vocabulary), max_bytes_per_word=_MAX_WORD_LENGTH
-        )
+    vocabulary: tuple[str, ...]
+    settings: dict[str, Any]
+    cls_id: int
+    sep_id: int
+    mask_id: int
+    continues_word: np.ndarray
+    fingerprint: str
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, without special pieces."""
-        if not lines:
-            return []
-        lines = [normalize(line, self.do_lower_case) for line in lines]
-        ragged = self._pieces.tokenize(lines)
-        ids = ragged.values.numpy().tolist()
-        ends = ragged.row_splits.numpy().tolist()
-        return [ids[start:end] for start, end in itertools.pairwise(ends)]
+        ...
+
+    def join(
+        self,
+        first: Sequence[int],
+        second: Sequence[int] | None,
+        max_length: int,
+    ) -> tuple[list[int], list[int]]:
+        """Lay out one sentence or two for a model.
+
+        What is too long is cut at its end: a pair loses one token at a time
+        from the longer sentence, or from the second if both are as long.
+
+        Args:
+            first: Ids without special pieces.
+            second: Those of the other sentence, or None; an empty one is
+                laid out as a pair.
+            max_length: Tokens at most, special ones included.
+
+        Returns:
+            Ids and segment ids, both `[length]`.
+
+        Raises:
+            ValueError: The special pieces alone are longer.
+        """
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """Returns what a folder keeps of it: files by name."""
+        ...
 
 
-def normalize(line: str, do_lower_case: bool) -> str:
-    """Drop control characters and, for uncased models, case and accents."""
-    if not (line.isascii() and line.isprintable()):
-        line = "".join(c for c in line if not _is_dropped(c))
-    if do_lower_case:
-        line = line.lower()
-        if not line.isascii():
-            line = "".join(
-                c
-                for c in unicodedata.normalize("NFD", line)
-                if unicodedata.category(c) != "Mn"
-            )
-    return line
+def read_tokenizer(
+    path: str | pathlib.Path, settings: Mapping[str, Any]
+) -> Tokenizer:
+    """Read a tokenizer from its files.
 
+    Args:
+        path: A folder with `vocab.txt`, or with `vocab.json` and
+            `merges.txt`; or a vocabulary itself, where one named `….json`
+            has its `merges.txt` beside it.
+        settings: May hold `do_lower_case` (true if not), `add_prefix_space`
+            (false if not), and anything else.
 
-def _is_dropped(character: str) -> bool:
-    if character in "\t\n\r":
-        return False
-    return character in "\x00\ufffd" or unicodedata.category(character) in (
-        "Cc",
-        "Cf",
+    Raises:
+        ValueError: The files hold no vocabulary with the special pieces.
+        OSError: They cannot be read.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        is_byte_level = (path / byte_pairs.VOCABULARY).exists()
+        path /= (
+            byte_pairs.VOCABULARY if is_byte_level else word_pieces.VOCABULARY
+        )
+    if path.suffix == ".json":
+        return read_byte_pairs(
+            path, add_prefix_space=bool(settings.get("add_prefix_space"))
+        )
+    return WordPiece(
+        read_vocabulary(path),
+        do_lower_case=settings.get("do_lower_case", True),
+        source=str(path),
     )

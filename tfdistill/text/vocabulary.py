@@ -15,7 +15,7 @@ from tensorflow_text.tools.wordpiece_vocab import (
     wordpiece_tokenizer_learner_lib as learner,
 )
 
-from tfdistill.text.tokenizer import SPECIAL_PIECES, normalize
+from tfdistill.text.word_pieces import SPECIAL_PIECES, normalize
 
 # BERT's own vocabularies keep about this many characters.
 MOST_CHARACTERS = 1000

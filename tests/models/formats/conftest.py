@@ -1,5 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from model_folders import roberta_vocabulary
+
+from tfdistill.models.weights import weight_shapes
+
+MERGES = ["h e", "Ġ t", "Ġt he"]
 
 
 @pytest.fixture
@@ -20,6 +27,27 @@ def settings():
 
 
 @pytest.fixture
+def byte_pairs():
+    """Pieces and merges of a small vocabulary laid out as RoBERTa's."""
+    return roberta_vocabulary(MERGES), MERGES
+
+
+@pytest.fixture
+def draw_parts():
+    """A function that draws the weights of parts, by canonical name."""
+
+    def draw(config, *parts, **changes):
+        rng = np.random.default_rng(7)
+        config = dataclasses.replace(config, **changes)
+        return {
+            name: rng.normal(0, 0.3, shape).astype(np.float32)
+            for name, shape in weight_shapes(config, parts).items()
+        }
+
+    return draw
+
+
+@pytest.fixture
 def assert_holds():
     """A function that compares a loaded model's weights with others."""
     from tfdistill.models.weights import named_weights
@@ -31,3 +59,18 @@ def assert_holds():
             np.testing.assert_array_equal(read[name], array, err_msg=name)
 
     return compare
+
+
+@pytest.fixture
+def assert_refused():
+    """A function that expects one line that names the folder."""
+    from tfdistill.models.formats import load_model
+
+    def refuse(folder, *parts_of_message, **arguments):
+        with pytest.raises(ValueError) as caught:
+            load_model(str(folder), **arguments)
+        for part in (str(folder), *parts_of_message):
+            assert part in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    return refuse

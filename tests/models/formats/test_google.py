@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from model_folders import write_google
+from model_folders import write_google, write_vocabulary
 
 from tfdistill.models.formats import load_model
 
@@ -30,7 +30,7 @@ def test_reads_every_weight(folder, weights, vocabulary, assert_holds):
     loaded = load_model(str(folder), needs=ALL)
     assert_holds(loaded, weights)
     assert loaded.parts == set(ALL)
-    assert loaded.vocabulary == vocabulary
+    assert loaded.tokenizer.vocabulary == vocabulary
     config = loaded.model.config
     assert config.activation == config.head_activation == "gelu_tanh"
     assert config.layer_norm_epsilon == 1e-12
@@ -50,26 +50,30 @@ def test_segment_types_default_to_sixteen(
     assert load_model(str(folder)).model.config.num_segments == 16
 
 
+def is_uncased(folder):
+    return load_model(str(folder)).tokenizer.settings["do_lower_case"]
+
+
 @pytest.mark.parametrize(
     ("name", "do_lower_case"),
     [("uncased_L-2", True), ("cased_L-2", False), ("model", True)],
 )
 def test_casing(folder, name, do_lower_case):
     folder = folder.rename(folder.with_name(name))
-    assert load_model(str(folder)).do_lower_case == do_lower_case
+    assert is_uncased(folder) == do_lower_case
 
 
 def test_capitals_tell_a_cased_vocabulary(folder):
     text = (folder / "vocab.txt").read_text().replace("w7", "W7")
     (folder / "vocab.txt").write_text(text)
     folder = folder.rename(folder.with_name("model"))
-    assert not load_model(str(folder)).do_lower_case
+    assert not is_uncased(folder)
 
 
 def test_tokenizer_settings_outweigh_the_name(folder):
     path = folder / "tokenizer_config.json"
     path.write_text('{"do_lower_case": false}')
-    assert not load_model(str(folder)).do_lower_case
+    assert not is_uncased(folder)
 
 
 def assert_refused(folder, *parts_of_message):
@@ -112,17 +116,47 @@ def test_missing_weight(tmp_path, weights, settings, vocabulary):
     assert_refused(folder, "bert_model.ckpt", name, "(12,)")
 
 
-def test_unexpected_variable(tmp_path, weights, settings, vocabulary):
-    weights["output_weights"] = np.zeros((2, 12), np.float32)
+@pytest.mark.parametrize("name", ["classifier/kernel", "cls/squad/output_bias"])
+def test_unexpected_variable(tmp_path, weights, settings, vocabulary, name):
+    weights[name] = np.zeros((2, 12), np.float32)
     folder = write_google(tmp_path / "m", weights, settings, vocabulary)
-    assert_refused(folder, "holds the unexpected output_weights")
+    assert_refused(folder, f"holds the unexpected {name}")
 
 
-def test_absent_files(folder):
+def test_classifier(tmp_path, weights, settings, vocabulary, assert_holds):
+    draw = np.random.default_rng(9)
+    kernel = draw.normal(size=(12, 3)).astype(np.float32)
+    bias = draw.normal(size=3).astype(np.float32)
+    encoder = {n: w for n, w in weights.items() if n.startswith("bert/")}
+    slots = {
+        "output_weights/adam_m": np.ones((3, 12), np.float32),
+        "output_bias/adam_v": np.ones(3, np.float32),
+    }
+    head = {"output_weights": kernel.T, "output_bias": bias}
+    folder = write_google(
+        tmp_path / "m", encoder | head | slots, settings, vocabulary
+    )
+    loaded = load_model(
+        str(folder), heads=("classifier",), needs=("classifier",)
+    )
+    assert loaded.model.config.num_classes == 3
+    head = {"classifier/kernel": kernel, "classifier/bias": bias}
+    assert_holds(loaded, encoder | head)
+
+    folder = write_google(
+        tmp_path / "n",
+        encoder | {"output_weights": kernel.T},
+        settings,
+        vocabulary,
+    )
+    assert_refused(folder, "lacks the weight classifier/bias")
+
+
+def test_absent_files(folder, vocabulary):
     (folder / "vocab.txt").unlink()
-    assert_refused(folder, "looked for vocab.txt and tokenizer.json")
+    assert_refused(folder, "looked for vocab.txt, vocab.json and tok")
     index = folder / "bert_model.ckpt.index"
-    (folder / "vocab.txt").write_text("[PAD]\n")
+    write_vocabulary(folder, vocabulary)
     index.rename(folder / "model.ckpt-100.index")
     assert_refused(folder, "bert_model.ckpt.index")
 

@@ -20,6 +20,12 @@ def folder(tmp_path, tensors, settings, vocabulary):
     return write_hugging_face(tmp_path / "model", tensors, settings, vocabulary)
 
 
+@pytest.fixture
+def classifier(config, draw_parts):
+    """Weights of a classifier of three classes."""
+    return draw_parts(config, "encoder", "pooler", "classifier", num_classes=3)
+
+
 def rewrite(folder, tensors):
     safetensors.numpy.save_file(tensors, folder / "model.safetensors")
 
@@ -70,6 +76,61 @@ def test_copies_of_tied_weights_are_left_out(
     tensors["bert.embeddings.position_ids"] = np.arange(16)[None]
     rewrite(folder, tensors)
     assert_holds(load_model(str(folder)), weights)
+
+
+def test_classifier(folder, classifier, assert_holds):
+    rewrite(folder, hugging_face_tensors(classifier))
+    loaded = load_model(
+        str(folder), heads=("classifier",), needs=("classifier",)
+    )
+    assert_holds(loaded, classifier)
+    assert loaded.model.config.num_classes == 3
+    assert load_model(str(folder)).parts == {"encoder", "pooler"}
+
+
+def test_classifier_of_other_classes(folder, classifier, assert_holds):
+    rewrite(folder, hugging_face_tensors(classifier))
+    kept = {n: w for n, w in classifier.items() if n.startswith("bert/")}
+    loaded = load_model(str(folder), heads=("classifier",), num_classes=2)
+    assert_holds(loaded, kept)
+    assert loaded.model.config.num_classes == 2
+    with pytest.raises(ValueError, match="tells 3 classes apart, the task"):
+        load_model(
+            str(folder),
+            heads=("classifier",),
+            needs=("classifier",),
+            num_classes=2,
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id2label": {"0": "a", "1": "b"}}, "id2label says 2 classes, the cl"),
+        ({"num_labels": 2}, "num_labels says 2 classes, the classifier's"),
+    ],
+)
+def test_labels_that_contradict_the_weights(
+    folder, classifier, settings, vocabulary, change, message
+):
+    tensors = hugging_face_tensors(classifier)
+    write_hugging_face(folder, tensors, settings, vocabulary, **change)
+    assert_refused(folder, "config.json", message)
+
+
+def test_labels_do_not_matter_without_a_classifier(
+    folder, tensors, settings, vocabulary
+):
+    write_hugging_face(folder, tensors, settings, vocabulary, num_labels=7)
+    assert load_model(str(folder)).parts == set(ALL)
+
+
+def test_classifier_of_tokens_is_refused(folder, classifier):
+    kept = {n: w for n, w in classifier.items() if "pooler" not in n}
+    rewrite(folder, hugging_face_tensors(kept))
+    assert load_model(str(folder)).parts == {"encoder"}
+    with pytest.raises(ValueError, match="a classifier but no pooler, as of"):
+        load_model(str(folder), heads=("classifier",))
 
 
 @pytest.mark.parametrize("kind", ["weight", "bias"])
@@ -145,14 +206,14 @@ def test_vocabulary_of_tokenizer_json(folder, vocabulary):
     path = folder / "tokenizer.json"
     path.write_text(json.dumps(tokenizer))
     loaded = load_model(str(folder))
-    assert loaded.vocabulary == vocabulary
-    assert not loaded.do_lower_case
+    assert loaded.tokenizer.vocabulary == vocabulary
+    assert not loaded.tokenizer.settings["do_lower_case"]
 
     tokenizer["model"]["vocab"]["w3"] = 999
     path.write_text(json.dumps(tokenizer))
     assert_refused(folder, "tokenizer.json: the ids of its 40 pieces are not")
-    path.write_text('{"model": {"type": "BPE", "vocab": {"a": 0}}}')
-    assert_refused(folder, "tokenizer.json holds no WordPiece vocabulary")
+    path.write_text('{"model": {"type": "Unigram", "vocab": {"a": 0}}}')
+    assert_refused(folder, "tokenizer.json holds neither a WordPiece nor")
 
 
 @pytest.mark.parametrize("rows", [40, 64, 167])
@@ -162,7 +223,7 @@ def test_padded_table(folder, tensors, settings, vocabulary, rows):
     bare[name] = np.resize(bare[name], (rows, 12))
     write_hugging_face(folder, bare, settings, vocabulary, vocab_size=rows)
     loaded = load_model(str(folder))
-    assert len(loaded.vocabulary) == loaded.model.config.vocabulary_size == 40
+    assert loaded.model.config.vocabulary_size == 40
     np.testing.assert_array_equal(
         loaded.model.encoder.word_embeddings.table, bare[name][:40]
     )
@@ -176,7 +237,10 @@ def test_padded_table(folder, tensors, settings, vocabulary, rows):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "roberta"}, "model_type 'roberta'. Known: bert."),
+        (
+            {"model_type": "electra"},
+            "model_type 'electra'. Known: bert, roberta, distilbert.",
+        ),
         (
             {"position_embedding_type": "relative_key"},
             "unknown position_embedding_type 'relative_key'",
@@ -202,7 +266,11 @@ def test_missing_weight(folder, tensors):
 
 @pytest.mark.parametrize(
     "name",
-    ["classifier.weight", "bert.encoder.layer.0.output.dense.scale"],
+    [
+        "qa_outputs.weight",
+        "bert.encoder.layer.0.output.dense.scale",
+        "bert.embeddings.word_embeddings.bias",
+    ],
 )
 def test_unexpected_tensor(folder, tensors, name):
     tensors[name] = np.zeros((2, 12), np.float32)

@@ -15,15 +15,15 @@ PARTS = ("encoder", "pooler")
 
 
 @pytest.fixture(params=READERS)
-def folder(request, model, weights, settings, vocabulary, tmp_path):
+def folder(request, model, weights, settings, vocabulary, tokenizer, tmp_path):
     """The encoder and the pooler of the small model in each format."""
     path = tmp_path / "uncased"
     weights = {n: w for n, w in weights.items() if n.startswith("bert/")}
-    saving = {"do_lower_case": True, "parts": PARTS, "path": path}
+    saving = {"parts": PARTS, "path": path}
     if request.param == "run directory":
-        save_model(model, vocabulary, **saving)
+        save_model(model, tokenizer, **saving)
     elif request.param == "keras-nlp preset":
-        save_preset(model, vocabulary, **saving)
+        save_preset(model, tokenizer, **saving)
     elif request.param == "Hugging Face":
         tensors = hugging_face_tensors(weights)
         write_hugging_face(path, tensors, settings, vocabulary)
@@ -33,21 +33,14 @@ def folder(request, model, weights, settings, vocabulary, tmp_path):
 
 
 def test_every_format_gives_the_same(
-    folder, model, vocabulary, weights, assert_holds
+    folder, model, tokenizer, weights, assert_holds
 ):
     loaded = load_model(str(folder))
     encoder = {n: w for n, w in weights.items() if n.startswith("bert/")}
     assert_holds(loaded, encoder)
     assert loaded.parts == set(PARTS)
-    assert loaded.vocabulary == vocabulary
-    assert loaded.do_lower_case
-    save_model(
-        model,
-        vocabulary,
-        do_lower_case=True,
-        parts=PARTS,
-        path=folder.parent / "other",
-    )
+    assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
+    save_model(model, tokenizer, parts=PARTS, path=folder.parent / "other")
     other = load_model(str(folder.parent / "other"))
     assert loaded.fingerprint == other.fingerprint
 

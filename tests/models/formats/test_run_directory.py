@@ -3,11 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import load_model
 from tfdistill.models.formats.run_directory import save_model
-from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.models.weights import PARTS
+from tfdistill.models.weights import PRETRAINING_PARTS as PARTS
+from tfdistill.text.byte_pairs import BytePair, parse_merges
+from tfdistill.text.word_pieces import WordPiece
 
 
 def assert_refused(folder, *parts_of_message):
@@ -18,44 +20,83 @@ def assert_refused(folder, *parts_of_message):
     assert "\n" not in str(caught.value)
 
 
-def test_round_trip(saved, weights, config, vocabulary, assert_holds):
+def test_round_trip(saved, weights, config, tokenizer, assert_holds):
     loaded = load_model(str(saved), needs=PARTS)
     assert_holds(loaded, weights)
     assert loaded.model.config == config
-    assert loaded.vocabulary == vocabulary
-    assert loaded.do_lower_case
-    assert loaded.parts == PARTS.keys()
+    assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
+    assert loaded.parts == set(PARTS)
 
 
 def test_any_conventions(tmp_path, vocabulary, config):
+    tokenizer = WordPiece(vocabulary, do_lower_case=False)
     odd = BertConfig(
         **{**vars(config), "activation": "relu", "layer_norm_epsilon": 0.1}
     )
-    model = MaskedLM(odd)
-    save_model(
-        model,
-        vocabulary,
-        do_lower_case=False,
-        parts=("encoder",),
-        path=tmp_path,
-    )
+    model = Bert(odd)
+    save_model(model, tokenizer, parts=("encoder",), path=tmp_path)
     loaded = load_model(str(tmp_path))
     assert loaded.model.config == odd
     assert loaded.parts == {"encoder"}
-    assert not loaded.do_lower_case
+    assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
 
 
-def test_other_files_of_the_folder_stay(saved, model, vocabulary):
+@pytest.fixture
+def of_bytes(byte_pairs):
+    pieces, merges = byte_pairs
+    merges = parse_merges(merges, "the test")
+    return BytePair(pieces, merges, add_prefix_space=True)
+
+
+@pytest.fixture
+def saved_with_merges(of_bytes, tmp_path):
+    config = BertConfig(
+        vocabulary_size=len(of_bytes.vocabulary),
+        num_layers=1,
+        hidden_dim=4,
+        num_heads=1,
+        num_segments=1,
+        num_classes=5,
+    )
+    model = Bert(config, heads=("classifier",))
+    save_model(model, of_bytes, parts=model.parts, path=tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_byte_pairs_and_classes(saved_with_merges, of_bytes):
+    loaded = load_model(
+        str(saved_with_merges), heads=("classifier",), needs=("classifier",)
+    )
+    assert loaded.tokenizer.fingerprint == of_bytes.fingerprint
+    assert loaded.tokenizer.settings == {"add_prefix_space": True}
+    assert loaded.model.config.num_classes == 5
+    assert sorted(p.name for p in saved_with_merges.iterdir()) == [
+        "merges.txt",
+        "model.json",
+        "model.safetensors",
+        "vocab.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("vocab.json", '"!"', '"more"'), ("merges.txt", "h e\n", "")],
+)
+def test_other_byte_pairs(saved_with_merges, name, old, new):
+    path = saved_with_merges / name
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    assert_refused(
+        saved_with_merges, "/vocab.json or merges.txt is not the file that"
+    )
+
+
+def test_other_files_of_the_folder_stay(saved, model, tokenizer):
     (saved / "config.json").write_text('{"a": "run"}')
     (saved / "checkpoints").mkdir()
-    save_model(
-        model,
-        vocabulary,
-        do_lower_case=True,
-        parts=PARTS,
-        path=saved,
-    )
-    assert load_model(str(saved)).parts == PARTS.keys()
+    save_model(model, tokenizer, parts=PARTS, path=saved)
+    assert load_model(str(saved)).parts == set(PARTS)
     assert sorted(p.name for p in saved.iterdir()) == [
         "checkpoints",
         "config.json",
@@ -121,7 +162,9 @@ def test_absent_file(saved, name):
     assert_refused(saved, name)
 
 
-def test_interrupted_saving_leaves_no_model(saved, model, monkeypatch):
+def test_interrupted_saving_leaves_no_model(
+    saved, model, tokenizer, monkeypatch
+):
     def fail(*_):
         raise OSError("disk full")
 
@@ -129,20 +172,12 @@ def test_interrupted_saving_leaves_no_model(saved, model, monkeypatch):
         "tfdistill.models.formats.run_directory.save_tensors", fail
     )
     with pytest.raises(OSError, match="disk full"):
-        save_model(
-            model, ("[PAD]",), do_lower_case=True, parts=PARTS, path=saved
-        )
+        save_model(model, tokenizer, parts=PARTS, path=saved)
     assert_refused(saved, "no model folder")
 
 
-def test_random_parts_depend_on_the_seed(tmp_path, model, vocabulary):
-    save_model(
-        model,
-        vocabulary,
-        do_lower_case=True,
-        parts=("encoder",),
-        path=tmp_path,
-    )
+def test_random_parts_depend_on_the_seed(tmp_path, model, tokenizer):
+    save_model(model, tokenizer, parts=("encoder",), path=tmp_path)
     first, same, other = (
         np.asarray(load_model(str(tmp_path), seed=s).model.pooler.kernel)
         for s in (1, 1, 2)

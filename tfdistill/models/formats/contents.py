@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.weights import Weights
+from tfdistill.text.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,15 +16,13 @@ class ModelContents:
     Attributes:
         config: Shape and conventions.
         weights: Arrays by canonical name.
-        vocabulary: The pieces; a piece's id is its index.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
+        tokenizer: What makes text into its ids.
         source: File that the weights are from, for messages.
     """
 
     config: BertConfig
     weights: Weights
-    vocabulary: tuple[str, ...]
-    do_lower_case: bool
+    tokenizer: Tokenizer
     source: str
 
 

@@ -1,5 +1,7 @@
 """Google's format: BERT as it was published, a TensorFlow 1 checkpoint.
 
+It holds a pre-trained model or a classifier made from one.
+
 bert_config.json   vocab.txt
 bert_model.ckpt.index   bert_model.ckpt.data-00000-of-00001
 """
@@ -15,11 +17,12 @@ from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import (
     choose,
-    common_fields,
     make_config,
+    one_dropout,
+    shape_fields,
 )
-from tfdistill.models.formats.vocabulary import find_casing, find_vocabulary
-from tfdistill.models.weights import PARTS, Weights
+from tfdistill.models.formats.tokenizer import find_tokenizer
+from tfdistill.models.weights import PARTS, PRETRAINING_PARTS, Weights
 
 _CONFIG = "bert_config.json"
 _CHECKPOINT = "bert_model.ckpt"
@@ -30,16 +33,19 @@ _ACTIVATIONS = {
     "tanh": "tanh",
     "linear": "linear",
 }
+# Of run_classifier.py; those of pre-training are canonical.
+_CLASSIFIER = {
+    "output_weights": "classifier/kernel",
+    "output_bias": "classifier/bias",
+}
 _NOT_OF_THE_MODEL = re.compile(r"(/adam_[mv]|^global_step)$")
 
 
 def _read(folder: pathlib.Path) -> ModelContents:
-    vocabulary = find_vocabulary(folder)
     return ModelContents(
         config=_read_config(folder / _CONFIG),
         weights=_read_checkpoint(folder / _CHECKPOINT),
-        vocabulary=vocabulary,
-        do_lower_case=find_casing(folder, vocabulary),
+        tokenizer=find_tokenizer(folder),
         source=str(folder / _CHECKPOINT),
     )
 
@@ -50,7 +56,12 @@ def _read_config(path: pathlib.Path) -> BertConfig:
     return make_config(
         path,
         {
-            **common_fields(path, settings),
+            **shape_fields(path, settings),
+            "dropout": one_dropout(
+                path,
+                settings.get("hidden_dropout_prob", 0.1),
+                {"attention": settings.get("attention_probs_dropout_prob")},
+            ),
             "num_segments": settings.get("type_vocab_size", 16),
             "activation": activation,
             "layer_norm_epsilon": 1e-12,
@@ -67,17 +78,21 @@ def _read_checkpoint(path: pathlib.Path) -> Weights:
             f"{path.parent} has {_CONFIG} but no {index.name}; a checkpoint "
             f"of another name has to be renamed to {_CHECKPOINT}."
         )
-    prefixes = tuple(prefix for part in PARTS.values() for prefix in part)
+    prefixes = tuple(p for part in PRETRAINING_PARTS for p in PARTS[part])
     weights: Weights = {}
     try:
         checkpoint = tf.train.load_checkpoint(str(path))
         for name in checkpoint.get_variable_to_shape_map():
             if _NOT_OF_THE_MODEL.search(name):
                 continue
-            if not name.startswith(prefixes):
+            if not name.startswith(prefixes) and name not in _CLASSIFIER:
                 raise ValueError(f"{path} holds the unexpected {name}.")
             array = np.asarray(checkpoint.get_tensor(name))
-            weights[name] = array.astype(np.float32, copy=False)
+            if name == "output_weights":
+                array = array.T
+            weights[_CLASSIFIER.get(name, name)] = array.astype(
+                np.float32, copy=False
+            )
     # A cut file is an IndexError there.
     except (tf.errors.OpError, RuntimeError, IndexError) as error:
         cause = " ".join(str(error).split())

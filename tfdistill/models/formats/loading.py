@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from absl import logging
 
+from tfdistill.models.bert import PRETRAINING_HEADS, Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import (
     google,
@@ -14,15 +15,16 @@ from tfdistill.models.formats import (
     run_directory,
 )
 from tfdistill.models.formats.contents import ModelContents, Reader
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import (
     PARTS,
     Weights,
     assign_weights,
     check_weights,
     fingerprint,
+    of_parts,
     parts_in,
 )
+from tfdistill.text.tokenizer import Tokenizer
 
 # The first that matches reads. A run's own config.json is of another kind,
 # so run directories come first.
@@ -43,52 +45,73 @@ class LoadedModel:
 
     Attributes:
         model: The model.
-        vocabulary: The pieces; a piece's id is its index.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
-        parts: Keys of `models.weights.PARTS`: those that were found. The
-            others hold random weights.
+        tokenizer: What makes text into its ids.
+        parts: Keys of `models.weights.PARTS`: those of the model that were
+            found. The others hold random weights.
         fingerprint: Of the parts that were found; equal for equal weights
             and conventions, whatever the format.
     """
 
-    model: MaskedLM
-    vocabulary: tuple[str, ...]
-    do_lower_case: bool
+    model: Bert
+    tokenizer: Tokenizer
     parts: frozenset[str]
     fingerprint: str
 
 
 def load_model(
-    path: str, *, needs: Collection[str] = ("encoder",), seed: int = 0
+    path: str,
+    *,
+    heads: Collection[str] = PRETRAINING_HEADS,
+    num_classes: int = 0,
+    needs: Collection[str] = ("encoder",),
+    seed: int = 0,
 ) -> LoadedModel:
     """Load a model from a folder, proving that every weight was found.
 
     Args:
         path: A folder of one of the formats in `READERS`.
+        heads: Heads that the model is to have; the folder may have others.
+        num_classes: Of a classifier; 0: the folder's.
         needs: Parts that must be there, keys of `models.weights.PARTS`.
         seed: Of the random weights of parts that are neither there nor
             needed.
 
     Raises:
         ValueError: There is no such folder, its format is not known, a
-            needed part is absent, or something in it is damaged, missing
-            or does not fit; one line that names the file.
+            needed part is absent or of other classes, or something in it is
+            damaged, missing or does not fit; one line that names the file.
     """
     folder = pathlib.Path(path)
-    contents = _read(folder)
-    weights, config = contents.weights, contents.config
-    parts = parts_in(weights)
-    missing = sorted({*needs, "encoder"} - parts)
+    contents = _with_classes(_read(folder))
+    found = parts_in(contents.weights)
+    missing = sorted({*needs, "encoder"} - found)
     if missing:
         raise ValueError(
             f"{contents.source} has no {missing[0]} weights, which are needed."
         )
-    check_weights(weights, config, source=contents.source, parts=parts)
+    check_weights(
+        contents.weights, contents.config, source=contents.source, parts=found
+    )
+    if "classifier" in found.intersection(heads) and "pooler" not in found:
+        raise ValueError(
+            f"{contents.source} has a classifier but no pooler, as of tokens; "
+            "those of sequences alone are supported."
+        )
     _check_vocabulary(folder, contents)
     config, weights = _without_padded_rows(contents)
-    model = MaskedLM(config, seed)
+    if "classifier" in heads and num_classes not in (0, config.num_classes):
+        if "classifier" in needs:
+            raise ValueError(
+                f"{contents.source} tells {config.num_classes} classes apart, "
+                f"the task has {num_classes}."
+            )
+        found -= {"classifier"}
+        config = dataclasses.replace(config, num_classes=num_classes)
+    model = Bert(config, seed, heads)
+    parts = found & model.parts
+    weights = of_parts(weights, parts)
     assign_weights(model, weights, source=contents.source, parts=parts)
-    absent = [part for part in PARTS if part not in parts]
+    absent = [part for part in PARTS if part in model.parts - parts]
     if absent:
         logging.info(
             "%s has no %s: random weights are used there.",
@@ -97,11 +120,19 @@ def load_model(
         )
     return LoadedModel(
         model=model,
-        vocabulary=contents.vocabulary,
-        do_lower_case=contents.do_lower_case,
+        tokenizer=contents.tokenizer,
         parts=parts,
         fingerprint=fingerprint(weights, config),
     )
+
+
+def _with_classes(contents: ModelContents) -> ModelContents:
+    """Count the classes that a classifier of any format has."""
+    kernel = contents.weights.get("classifier/kernel")
+    if kernel is None or kernel.ndim != 2:
+        return contents
+    config = dataclasses.replace(contents.config, num_classes=kernel.shape[1])
+    return dataclasses.replace(contents, config=config)
 
 
 def _read(folder: pathlib.Path) -> ModelContents:
@@ -125,7 +156,7 @@ def _read(folder: pathlib.Path) -> ModelContents:
 
 
 def _check_vocabulary(folder: pathlib.Path, contents: ModelContents) -> None:
-    pieces = len(contents.vocabulary)
+    pieces = len(contents.tokenizer.vocabulary)
     rows = contents.config.vocabulary_size
     if not rows - _PADDED_ROWS < pieces <= rows:
         raise ValueError(
@@ -138,7 +169,7 @@ def _without_padded_rows(
     contents: ModelContents,
 ) -> tuple[BertConfig, Weights]:
     """Drop rows of the table that no piece has: they can only be noise."""
-    pieces = len(contents.vocabulary)
+    pieces = len(contents.tokenizer.vocabulary)
     config = dataclasses.replace(contents.config, vocabulary_size=pieces)
     by_piece = (
         "bert/embeddings/word_embeddings",

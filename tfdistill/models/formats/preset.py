@@ -1,9 +1,13 @@
 """keras-nlp's presets, for `keras_hub.models.BertMaskedLM.from_preset`.
 
-    config.json      model.weights.h5   the encoder with its pooler
-    task.json        task.weights.h5    the masked-LM head, if there is one
-    tokenizer.json   assets/tokenizer/vocabulary.txt
-    next_sentence.safetensors           ours, as keras-nlp has no such head
+    config.json      model.weights.h5   the encoder, for BERT with its pooler
+    task.json        task.weights.h5    the masked-LM head or the classifier
+    tokenizer.json   assets/tokenizer/  the vocabulary, and merges
+    pooler.safetensors                  ours, what keras-nlp has no place for:
+    next_sentence.safetensors           a pooler without a classifier, and NSP
+
+RoBERTa and DistilBERT have no segments there: the one row that stands for all
+is added to the positions' rows.
 
 keras-nlp is imported where it is needed, as that takes seconds.
 """
@@ -11,37 +15,50 @@ keras-nlp is imported where it is needed, as that takes seconds.
 import os
 import pathlib
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfdistill.files import read_json, write_atomically
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
+from tfdistill.models.families import (
+    FAMILIES,
+    ROBERTA,
+    Family,
+    family_of,
+)
 from tfdistill.models.formats.contents import ModelContents, Reader
-from tfdistill.models.formats.settings import make_config
-from tfdistill.models.formats.vocabulary import warn_of_accents
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.formats.preset_names import canonical_name
+from tfdistill.models.formats.settings import (
+    choose,
+    make_config,
+    one_dropout,
+)
+from tfdistill.models.formats.tokenizer import warn_of_accents
 from tfdistill.models.weights import (
+    PARTS,
     Weights,
     named_weights,
     parts_in,
     weight_shapes,
 )
 from tfdistill.tensors import load_tensors, save_tensors
-from tfdistill.text.tokenizer import SPECIAL_PIECES
+from tfdistill.text.byte_pairs import BytePair, in_order, parse_merges
+from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.word_pieces import WordPiece
 
 _CONFIG = "config.json"
 _TASK = "task.json"
 _TASK_WEIGHTS = "task.weights.h5"
-_NEXT_SENTENCE = "next_sentence.safetensors"
-# What keras-nlp computes, whatever the preset.
-_CONVENTIONS = {
-    "activation": "gelu_tanh",
-    "layer_norm_epsilon": 1e-12,
-    "head_activation": "gelu",
-    "head_layer_norm_epsilon": 1e-5,
+_TOKENIZER = "tokenizer.json"
+# What follows a family's name in the classes of keras-nlp, by our heads.
+_TASKS = {"masked_lm": "MaskedLM", "classifier": "TextClassifier"}
+_BESIDE = {
+    "pooler": "pooler.safetensors",
+    "next_sentence": "next_sentence.safetensors",
 }
 _SHAPE_FIELDS = (
     "vocabulary_size",
@@ -51,203 +68,233 @@ _SHAPE_FIELDS = (
     "intermediate_dim",
     "dropout",
     "max_sequence_length",
-    "num_segments",
 )
-# keras-nlp's paths and canonical names, layers apart.
-_PATHS = {
-    "token_embedding/embeddings": "bert/embeddings/word_embeddings",
-    "position_embedding/embeddings": "bert/embeddings/position_embeddings",
-    "segment_embedding/embeddings": "bert/embeddings/token_type_embeddings",
-    "embeddings_layer_norm": "bert/embeddings/LayerNorm",
-    "pooled_dense": "bert/pooler/dense",
-    "mlm_head/intermediate_dense": "cls/predictions/transform/dense",
-    "mlm_head/intermediate_layer_norm": ("cls/predictions/transform/LayerNorm"),
-    "mlm_head/output_bias": "cls/predictions/output_bias",
-}
-_LAYER_PATHS = {
-    "self_attention_layer/query": "attention/self/query",
-    "self_attention_layer/key": "attention/self/key",
-    "self_attention_layer/value": "attention/self/value",
-    "self_attention_layer/attention_output": "attention/output/dense",
-    "self_attention_layer_norm": "attention/output/LayerNorm",
-    "feedforward_intermediate_dense": "intermediate/dense",
-    "feedforward_output_dense": "output/dense",
-    "feedforward_layer_norm": "output/LayerNorm",
-}
+_POSITIONS = "bert/embeddings/position_embeddings"
+_SEGMENTS = "bert/embeddings/token_type_embeddings"
 
 
 def save_preset(
-    model: MaskedLM,
-    vocabulary: Sequence[str],
+    model: Bert,
+    tokenizer: Tokenizer,
     *,
-    do_lower_case: bool,
     parts: Collection[str],
     path: str | os.PathLike[str],
 ) -> None:
     """Write a preset that keras-nlp loads without this toolkit.
 
-    With a masked-LM head it is one of `BertMaskedLM`, else of
-    `BertBackbone`. An older preset under `path` is replaced. As keras-nlp
-    knows no BERT without a pooler, zeros stand for one that is not among
-    the parts.
+    With a masked-LM head it is one of `BertMaskedLM`, with a classifier of
+    `BertTextClassifier`, else of `BertBackbone`; or the same of RoBERTa or
+    DistilBERT. An older preset under `path` is replaced. As keras-nlp knows
+    no BERT without a pooler, zeros stand for one that is not among the
+    parts.
 
     Args:
         model: The model, with the conventions that keras-nlp has.
-        vocabulary: Its pieces in the order of their ids.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
+        tokenizer: What makes text into its ids.
         parts: Keys of `models.weights.PARTS`: those that hold more than
             random weights.
         path: The folder.
 
     Raises:
-        ValueError: The model has other conventions, the vocabulary lacks a
-            special piece, or the folder holds something else.
+        ValueError: The model has other conventions, or the folder holds
+            something else.
         OSError: It cannot be written.
     """
-    _check_conventions(model.config, parts)
-    missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
-    if missing:
-        raise ValueError(f"The vocabulary lacks the piece {missing[0]}.")
+    family = _family_for(model.config, tokenizer, parts)
     folder = pathlib.Path(path)
     is_old = folder.is_dir() and _matches(folder)
     if folder.exists() and not is_old:
         raise ValueError(f"{folder} exists and is no keras-nlp preset.")
-    weights = named_weights(model, parts)
-    if "pooler" not in parts:
-        shapes = weight_shapes(model.config, ("pooler",))
-        weights |= {name: np.zeros(shapes[name]) for name in shapes}
     with write_atomically(folder) as temporary:
-        _save(temporary, model.config, weights, vocabulary, do_lower_case)
-        if "next_sentence" in parts:
+        weights = named_weights(model, parts)
+        _save(temporary, family, model.config, weights, tokenizer)
+        beside = {"next_sentence"} & set(parts)
+        if not family.has_pooler and "classifier" not in parts:
+            beside |= {"pooler"} & set(parts)
+        for part in beside:
             save_tensors(
-                temporary / _NEXT_SENTENCE,
-                named_weights(model, ("next_sentence",)),
-                {},
+                temporary / _BESIDE[part], named_weights(model, (part,)), {}
             )
         if is_old:
             shutil.rmtree(folder)
 
 
-def _check_conventions(config: BertConfig, parts: Collection[str]) -> None:
-    for name, value in _CONVENTIONS.items():
-        if name.startswith("head_") and "masked_lm" not in parts:
-            continue
-        if getattr(config, name) != value:
-            raise ValueError(
-                f"A keras-nlp preset has {name}={value}; this model has "
-                f"{getattr(config, name)}."
-            )
+def _family_for(
+    config: BertConfig, tokenizer: Tokenizer, parts: Collection[str]
+) -> Family:
+    for family in FAMILIES:
+        if isinstance(tokenizer, family.tokenizer) and not family.misfit(
+            config, parts
+        ):
+            return family
+    raise ValueError(family_of(tokenizer, config).misfit(config, parts))
 
 
 def _save(
     path: pathlib.Path,
+    family: Family,
     config: BertConfig,
     weights: Weights,
-    vocabulary: Sequence[str],
-    do_lower_case: bool,
+    tokenizer: Tokenizer,
 ) -> None:
-    import keras_hub
-
-    tokenizer = keras_hub.models.BertTokenizer(
-        list(vocabulary), lowercase=do_lower_case, strip_accents=do_lower_case
-    )
-    backbone = keras_hub.models.BertBackbone(
-        **{name: getattr(config, name) for name in _SHAPE_FIELDS}
-    )
-    saved: Any = backbone
-    if "masked_lm" in parts_in(weights):
-        saved = keras_hub.models.BertMaskedLM(
-            backbone,
-            keras_hub.models.BertMaskedLMPreprocessor(
-                tokenizer, sequence_length=config.max_sequence_length
-            ),
-        )
+    fields = {name: getattr(config, name) for name in _SHAPE_FIELDS}
+    if family.has_segments:
+        fields["num_segments"] = config.num_segments
     else:
-        tokenizer.save_to_preset(str(path))
+        positions = weights[_POSITIONS] + weights[_SEGMENTS]
+        weights = weights | {_POSITIONS: positions}
+    if family.has_pooler:
+        shapes = weight_shapes(config, ("pooler",))
+        zeros = {name: np.zeros(shape) for name, shape in shapes.items()}
+        weights = zeros | weights
+    text = _keras_tokenizer(family, tokenizer)
+    saved: Any = _keras_class(family, "Backbone")(**fields)
+    for part, task in _TASKS.items():
+        if part in parts_in(weights):
+            preprocessor = _keras_class(family, f"{task}Preprocessor")(
+                text, sequence_length=config.max_sequence_length
+            )
+            of_head = {}
+            if part == "classifier":
+                of_head = {
+                    "num_classes": config.num_classes,
+                    "dropout": config.dropout,
+                }
+            saved = _keras_class(family, task)(
+                saved, preprocessor=preprocessor, **of_head
+            )
+            break
+    else:
+        text.save_to_preset(str(path))
     for name, variable in _variables(saved).items():
         # Heads have an axis of their own there.
         variable.assign(weights[name].reshape(variable.shape))
     saved.save_to_preset(str(path))
 
 
-def _read(folder: pathlib.Path) -> ModelContents:
+def _keras_class(family: Family, kind: str) -> Any:
     import keras_hub
 
+    return getattr(keras_hub.models, f"{family.name}{kind}")
+
+
+def _keras_tokenizer(family: Family, tokenizer: Tokenizer) -> Any:
+    kind = _keras_class(family, "Tokenizer")
+    if isinstance(tokenizer, BytePair):
+        return kind(
+            {piece: i for i, piece in enumerate(tokenizer.vocabulary)},
+            [" ".join(merge) for merge in tokenizer.merges],
+            **tokenizer.settings,
+        )
+    is_uncased = tokenizer.settings["do_lower_case"]
+    return kind(
+        list(tokenizer.vocabulary),
+        lowercase=is_uncased,
+        strip_accents=is_uncased,
+    )
+
+
+def _read(folder: pathlib.Path) -> ModelContents:
     path = folder / _CONFIG
     settings = read_json(path)
-    if settings["class_name"] != "BertBackbone":
-        raise ValueError(
-            f"{path}: unknown class_name {settings['class_name']!r}. "
-            "Known: BertBackbone."
-        )
-    has_head = (
-        (folder / _TASK).exists()
-        and (folder / _TASK_WEIGHTS).exists()
-        and read_json(folder / _TASK).get("class_name") == "BertMaskedLM"
-    )
-    kind = (
-        keras_hub.models.BertMaskedLM
-        if has_head
-        else keras_hub.models.BertBackbone
-    )
+    known = {f"{family.name}Backbone": family for family in FAMILIES}
+    family = choose(path, settings, "class_name", "", known)
+    kind = "Backbone"
+    if (folder / _TASK).exists() and (folder / _TASK_WEIGHTS).exists():
+        named = read_json(folder / _TASK).get("class_name")
+        for task in _TASKS.values():
+            if named == f"{family.name}{task}":
+                kind = task
     # Keras names what is wrong in all kinds of exceptions, over many lines.
     try:
-        model = kind.from_preset(str(folder), dtype="float32")
-        tokenizer = keras_hub.models.BertTokenizer.from_preset(str(folder))
+        model = _keras_class(family, kind).from_preset(
+            str(folder), dtype="float32"
+        )
+        text = _keras_class(family, "Tokenizer").from_preset(str(folder))
     except Exception as error:
         cause = " ".join(str(error).split())
         raise ValueError(
             f"{folder} cannot be read as a keras-nlp preset: {cause}"
         ) from None
-    backbone = model.backbone if has_head else model
-    config = make_config(
-        path,
-        {name: getattr(backbone, name) for name in _SHAPE_FIELDS}
-        | _CONVENTIONS,
-    )
-    warn_of_accents(
-        folder / "tokenizer.json",
-        tokenizer.lowercase,
-        {"strip_accents": tokenizer.strip_accents},
-    )
+    fields = _fields_of(folder, family, model, kind)
+    config = make_config(path, fields)
+    weights = _weights_of(model, family, config)
+    for name in _BESIDE.values():
+        if (folder / name).exists():
+            weights |= load_tensors(folder / name)[0]
     return ModelContents(
         config=config,
-        weights=_weights_of(model, config) | _read_next_sentence(folder),
-        vocabulary=tuple(tokenizer.get_vocabulary()),
-        do_lower_case=tokenizer.lowercase,
+        weights=weights,
+        tokenizer=_tokenizer_of(folder / _TOKENIZER, family, text),
         source=str(folder),
     )
 
 
-def _weights_of(model: keras.Model, config: BertConfig) -> Weights:
-    shapes = weight_shapes(config)
+def _fields_of(
+    folder: pathlib.Path, family: Family, model: keras.Model, kind: str
+) -> dict[str, Any]:
+    """Returns the fields of `BertConfig` that a model of keras-nlp has."""
+    backbone = model if kind == "Backbone" else model.backbone
+    fields = {name: getattr(backbone, name) for name in _SHAPE_FIELDS}
+    fields["num_segments"] = 1
+    if family.has_segments:
+        fields["num_segments"] = backbone.num_segments
+    if kind == _TASKS["classifier"]:
+        fields["num_classes"] = model.num_classes
+        fields["dropout"] = one_dropout(
+            folder / _TASK,
+            backbone.dropout,
+            {"its classifier": model.dropout},
+        )
+        activation = keras.activations.serialize(model.activation)
+        # Of the probabilities of classes the logits are the same.
+        if activation not in ("linear", "softmax"):
+            raise ValueError(
+                f"{folder / _TASK}: unknown activation {activation!r} of a "
+                "classifier. Known: linear, softmax."
+            )
+        dim = getattr(model, "hidden_dim", backbone.hidden_dim)
+        if dim != backbone.hidden_dim:
+            raise ValueError(
+                f"{folder / _TASK}: a classifier's hidden_dim={dim} has to "
+                f"be that of the encoder, {backbone.hidden_dim}."
+            )
+    return fields | family.conventions
+
+
+def _weights_of(
+    model: keras.Model, family: Family, config: BertConfig
+) -> Weights:
+    shapes = weight_shapes(config, PARTS)
     weights = {
         name: keras.ops.convert_to_numpy(variable).reshape(shapes[name])
         for name, variable in _variables(model).items()
     }
+    if not family.has_segments:
+        weights[_SEGMENTS] = np.zeros(shapes[_SEGMENTS], np.float32)
     pooler = weight_shapes(config, ("pooler",))
-    if not any(weights[name].any() for name in pooler):
+    if not any(weights[name].any() for name in pooler if name in weights):
         weights = {n: w for n, w in weights.items() if n not in pooler}
     return weights
 
 
-def _read_next_sentence(folder: pathlib.Path) -> Weights:
-    path = folder / _NEXT_SENTENCE
-    return load_tensors(path)[0] if path.exists() else {}
+def _tokenizer_of(path: pathlib.Path, family: Family, text: Any) -> Tokenizer:
+    if family is ROBERTA:
+        return BytePair(
+            in_order(text.vocabulary, path),
+            parse_merges(text.merges, path),
+            add_prefix_space=text.add_prefix_space,
+            source=str(path),
+        )
+    strips = {"strip_accents": text.strip_accents}
+    warn_of_accents(path, text.lowercase, strips)
+    return WordPiece(
+        text.get_vocabulary(), do_lower_case=text.lowercase, source=str(path)
+    )
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
-    return {_canonical_name(v.path): v for v in model.weights}
-
-
-def _canonical_name(path: str) -> str:
-    if path in _PATHS:
-        return _PATHS[path]
-    owner, kind = path.rsplit("/", 1)
-    if owner in _PATHS:
-        return f"{_PATHS[owner]}/{kind}"
-    layer, inner = owner.removeprefix("transformer_").split("/", 1)
-    return f"bert/encoder/{layer}/{_LAYER_PATHS[inner]}/{kind}"
+    return {canonical_name(v.path): v for v in model.weights}
 
 
 def _matches(folder: pathlib.Path) -> bool:

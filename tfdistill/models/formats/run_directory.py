@@ -2,34 +2,33 @@
 
 model.json          configuration, parts, casing; written last
 model.safetensors   weights by canonical name, with check sums
-vocab.txt
+vocab.txt, or vocab.json and merges.txt
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-from tfdistill.files import read_json, sha256_of, write_atomically, write_json
+from tfdistill.files import read_json, write_atomically, write_json
+from tfdistill.models.bert import Bert
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import make_config, require
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import PARTS, check_weights, named_weights
 from tfdistill.tensors import load_tensors, save_tensors
-from tfdistill.text.tokenizer import read_vocabulary
+from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 
 _FORMAT = "tfdistill model"
 _VERSION = 1
 _MODEL = "model.json"
 _WEIGHTS = "model.safetensors"
-_VOCABULARY = "vocab.txt"
 
 
 def save_model(
-    model: MaskedLM,
-    vocabulary: Sequence[str],
+    model: Bert,
+    tokenizer: Tokenizer,
     *,
-    do_lower_case: bool,
     parts: Collection[str],
     path: str | os.PathLike[str],
 ) -> None:
@@ -37,8 +36,7 @@ def save_model(
 
     Args:
         model: The model.
-        vocabulary: Its pieces in the order of their ids.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
+        tokenizer: What makes text into its ids.
         parts: Keys of `models.weights.PARTS`: those that hold more than
             random weights. The others are not written.
         path: The folder, made if it does not exist.
@@ -49,9 +47,9 @@ def save_model(
     folder = pathlib.Path(path)
     # Without model.json the folder holds no model while the others change.
     (folder / _MODEL).unlink(missing_ok=True)
-    with write_atomically(folder / _VOCABULARY) as temporary:
-        text = "".join(f"{piece}\n" for piece in vocabulary)
-        temporary.write_bytes(text.encode())
+    for name, content in tokenizer.files().items():
+        with write_atomically(folder / name) as temporary:
+            temporary.write_bytes(content)
     save_tensors(folder / _WEIGHTS, named_weights(model, parts), {})
     write_json(
         folder / _MODEL,
@@ -60,10 +58,15 @@ def save_model(
             "version": _VERSION,
             "config": dataclasses.asdict(model.config),
             "parts": [part for part in PARTS if part in parts],
-            "do_lower_case": do_lower_case,
-            "vocabulary_sha256": sha256_of(folder / _VOCABULARY),
+            **tokenizer.settings,
+            "vocabulary_sha256": _checksum(tokenizer),
         },
     )
+
+
+def _checksum(tokenizer: Tokenizer) -> str:
+    content = b"".join(tokenizer.files().values())
+    return hashlib.sha256(content).hexdigest()
 
 
 def _matches(folder: pathlib.Path) -> bool:
@@ -86,18 +89,18 @@ def _read(folder: pathlib.Path) -> ModelContents:
             f"{path} has format {settings.get('format')!r}, version "
             f"{settings.get('version')!r}; expected {_FORMAT!r}, {_VERSION}."
         )
-    keys = ("config", "parts", "do_lower_case", "vocabulary_sha256")
-    require(path, settings, keys)
+    require(path, settings, ("config", "parts", "vocabulary_sha256"))
     parts = settings["parts"]
     if not isinstance(parts, list) or not all(p in list(PARTS) for p in parts):
         raise ValueError(
             f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
         )
     config = make_config(path, settings["config"])
-    if sha256_of(folder / _VOCABULARY) != settings["vocabulary_sha256"]:
+    tokenizer = read_tokenizer(folder, settings)
+    if _checksum(tokenizer) != settings["vocabulary_sha256"]:
+        names = " or ".join(tokenizer.files())
         raise ValueError(
-            f"{folder / _VOCABULARY} is not the file that {path} was "
-            "written with."
+            f"{folder}/{names} is not the file that {path} was written with."
         )
     weights, _ = load_tensors(folder / _WEIGHTS)
     source = str(folder / _WEIGHTS)
@@ -105,8 +108,7 @@ def _read(folder: pathlib.Path) -> ModelContents:
     return ModelContents(
         config=config,
         weights=weights,
-        vocabulary=read_vocabulary(folder / _VOCABULARY),
-        do_lower_case=settings["do_lower_case"],
+        tokenizer=tokenizer,
         source=source,
     )
 

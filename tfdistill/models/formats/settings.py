@@ -9,14 +9,15 @@ from absl import logging
 
 from tfdistill.models.configuration import BertConfig
 
-# The number of heads cannot be read off the weights, so nothing is guessed.
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-)
+# The names that BERT was published with. The number of heads cannot be read
+# off the weights, so nothing is guessed.
+BERT_NAMES = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "num_hidden_layers",
+    "hidden_dim": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "intermediate_dim": "intermediate_size",
+}
 
 
 def make_config(path: pathlib.Path, fields: Mapping[str, Any]) -> BertConfig:
@@ -58,40 +59,75 @@ def choose(
         ValueError: It has another value; the message lists them.
     """
     value = settings.get(key, default)
-    if value not in known:
+    if value not in list(known):
         choices = ", ".join(map(str, known))
         raise ValueError(f"{path}: unknown {key} {value!r}. Known: {choices}.")
     return known[value]
 
 
-def common_fields(
-    path: pathlib.Path, settings: Mapping[str, Any]
+def shape_fields(
+    path: pathlib.Path,
+    settings: Mapping[str, Any],
+    names: Mapping[str, str] = BERT_NAMES,
 ) -> dict[str, Any]:
-    """Returns the fields that have one meaning in every BERT configuration.
+    """Returns the fields of `BertConfig` that fix a model's shape.
 
-    There is one rate of dropout here; that of the hidden states is taken.
+    Args:
+        path: Of the settings, for messages.
+        settings: What the file says.
+        names: What it calls the fields that have no sensible default.
 
     Raises:
-        ValueError: One that has no sensible default is missing.
+        ValueError: One of them is missing.
     """
-    require(path, settings, _REQUIRED)
-    dropout = settings.get("hidden_dropout_prob", 0.1)
-    of_attention = settings.get("attention_probs_dropout_prob", dropout)
-    if of_attention != dropout:
-        logging.warning(
-            "%s has dropout %s in attention and %s elsewhere; %s is used.",
-            path,
-            of_attention,
-            dropout,
-            dropout,
-        )
+    require(path, settings, list(names.values()))
     return {
-        "vocabulary_size": settings["vocab_size"],
-        "num_layers": settings["num_hidden_layers"],
-        "hidden_dim": settings["hidden_size"],
-        "num_heads": settings["num_attention_heads"],
-        "intermediate_dim": settings["intermediate_size"],
-        "dropout": dropout,
+        **{field: settings[name] for field, name in names.items()},
         "max_sequence_length": settings.get("max_position_embeddings", 512),
         "initializer_range": settings.get("initializer_range", 0.02),
     }
+
+
+def one_dropout(
+    path: pathlib.Path, rate: float, others: Mapping[str, float | None]
+) -> float:
+    """Returns the rate of dropout, of which there is one here.
+
+    Args:
+        path: Of the settings, for messages.
+        rate: That of the hidden states, which is taken.
+        others: Those of other places, where they are given; one that differs
+            is warned of.
+    """
+    for where, other in others.items():
+        if other is not None and other != rate:
+            logging.warning(
+                "%s has dropout %s in %s and %s elsewhere; %s is used.",
+                path,
+                other,
+                where,
+                rate,
+                rate,
+            )
+    return rate
+
+
+def check_classes(
+    path: pathlib.Path, stated: Mapping[str, int], num_classes: int
+) -> None:
+    """Refuse settings that contradict a classifier's weights.
+
+    Args:
+        path: Of the settings, for messages.
+        stated: Numbers of classes by the names of settings.
+        num_classes: Those that the weights tell apart.
+
+    Raises:
+        ValueError: A number differs.
+    """
+    for name, number in stated.items():
+        if number != num_classes:
+            raise ValueError(
+                f"{path}: {name} says {number} classes, the classifier's "
+                f"weights have {num_classes}."
+            )

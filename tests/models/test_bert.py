@@ -1,13 +1,14 @@
 """Our model against the equations in NumPy."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.outputs import FIELDS, LAYERED_FIELDS, of_layer
 from tfdistill.models.weights import assign_weights, weight_shapes
 
@@ -128,7 +129,7 @@ def run_numpy(weights, config, features):
 )
 def test_equals_numpy(weights, features, config, conventions):
     config = BertConfig(**{**vars(config), **conventions})
-    model = MaskedLM(config)
+    model = Bert(config)
     assign_weights(model, weights, source="the test")
     ours = model(features, reads=frozenset(FIELDS))
     for i, theirs in enumerate(run_numpy(weights, config, features)):
@@ -171,7 +172,7 @@ def test_one_layer_is_that_of_all(model, features, field):
 
 def test_layers_that_nobody_reads_are_not_computed(model, features):
     """The weights above what is read need not even be numbers."""
-    broken = MaskedLM(model.config)
+    broken = Bert(model.config)
     broken.set_weights(model.get_weights())
     last = broken.encoder.encoder_layers[-1]
     last.qkv.kernel.assign(last.qkv.kernel * np.nan)
@@ -210,6 +211,22 @@ def test_padding_does_not_matter(model, features):
         np.testing.assert_array_equal(before[field], after[field])
 
 
+def test_one_segment_is_added_whatever_the_records_say(config, features):
+    model = Bert(dataclasses.replace(config, num_segments=1), seed=3)
+    reads = frozenset({"hidden_states"})
+    found = model(features, reads=reads)["hidden_states"]
+    zeros = tf.zeros_like(features["segment_ids"])
+    expected = model({**features, "segment_ids": zeros}, reads=reads)
+    two = Bert(config, seed=3)
+    two.encoder.segment_embeddings.table.assign(
+        tf.repeat(model.encoder.segment_embeddings.table, 2, axis=0)
+    )
+    same = two(features, reads=reads)["hidden_states"]
+    for number, state in expected["hidden_states"].items():
+        np.testing.assert_array_equal(found[number], state)
+        np.testing.assert_allclose(same[number], state, atol=TOLERANCE)
+
+
 def test_gives_the_same_in_a_graph(model, features):
     reads = frozenset(FIELDS)
     eager = model(features, reads=reads)
@@ -222,9 +239,9 @@ def test_gives_the_same_in_a_graph(model, features):
 
 
 def test_seed_alone_decides_the_first_weights(config):
-    same, other = MaskedLM(config, seed=1), MaskedLM(config, seed=2)
+    same, other = Bert(config, seed=1), Bert(config, seed=2)
     for a, b, c in zip(
-        MaskedLM(config, seed=1).variables,
+        Bert(config, seed=1).variables,
         same.variables,
         other.variables,
         strict=True,
