@@ -1,0 +1,161 @@
+"""Tasks of one's own: classification and regression of any tables."""
+
+import collections
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfdistill.files import StrPath
+from tfdistill.tasks.glue import SentenceTask
+from tfdistill.text.tables import Columns, read_header, read_table
+
+MOST_LABELS = 1000
+_METRICS = {
+    "classification": ("accuracy",),
+    "regression": ("pearson", "spearman"),
+}
+_METRICS_OF_TWO_CLASSES = ("accuracy", "f1", "mcc")
+_NUMBER = re.compile("-?[0-9]+")
+_SUFFIXES = (".tsv", ".csv", ".jsonl")
+
+
+def own_task(
+    name: str,
+    data_dir: StrPath,
+    *,
+    text_column: str,
+    pair_column: str = "",
+    label_column: str,
+    labels: tuple[str, ...] = (),
+) -> SentenceTask:
+    """Describe the tables of a folder as a task.
+
+    The folder has `train`, `dev` or `test` files, each `.tsv`, `.csv` or
+    `.jsonl`. A test file may lack the labels.
+
+    Args:
+        name: "classification" or "regression".
+        data_dir: The folder.
+        text_column: Column of the first sentence: a name of the header or a
+            key of JSON lines, or a number from 0, where -1 is the last one.
+            Where columns have numbers, files have no header.
+        pair_column: Column of the second sentence, "" if there is none.
+        label_column: Column of the label or score.
+        labels: The labels in the order of the classes. Without them, those
+            of the train file, sorted; as numbers if all are integers.
+
+    Raises:
+        ValueError: There are two files of a split; some columns have names
+            and others numbers, or are the same; labels are given of a
+            regression; they are less than two, more than 1,000, or one
+            stands twice; or the train file is needed and cannot be read as
+            such.
+        FileNotFoundError: There is no file, or the train file is needed and
+            not there.
+    """
+    if name not in _METRICS:
+        raise ValueError(
+            f"Unknown task {name!r}. Known: {', '.join(_METRICS)}."
+        )
+    columns = _own_columns(text_column, pair_column, label_column)
+    files = _own_files(Path(data_dir))
+    metrics = _METRICS[name]
+    if name == "regression":
+        if labels:
+            raise ValueError("A regression has no labels, but some are given.")
+    else:
+        if not labels:
+            labels = _labels_in(Path(data_dir), files, columns)
+        if not 2 <= len(set(labels)) == len(labels) <= MOST_LABELS:
+            raise ValueError(
+                f"A classification has 2 to {MOST_LABELS:,} labels, and no "
+                f"two are the same; here are {len(labels):,}, "
+                f"{len(set(labels)):,} of them different."
+            )
+        if len(labels) == 2:
+            metrics = _METRICS_OF_TWO_CLASSES
+    return SentenceTask(
+        name=name,
+        folders=(),
+        files=files,
+        columns={
+            split: dataclasses.replace(
+                columns, optional=("label",) if split == "test" else ()
+            )
+            for split in files
+        },
+        labels=labels,
+        spellings={},
+        score_range=None,
+        is_pair=bool(pair_column),
+        metrics=metrics,
+        submission="",
+    )
+
+
+def _own_columns(text: str, pair: str, label: str) -> Columns:
+    given = [text, pair, label] if pair else [text, label]
+    are_numbers = [bool(_NUMBER.fullmatch(column)) for column in given]
+    if any(are_numbers) and not all(are_numbers):
+        raise ValueError(
+            "Columns all have names or all have numbers, unlike "
+            f"{', '.join(given)}."
+        )
+    first, *others = map(int, given) if all(are_numbers) else given
+    return Columns(
+        first=first,
+        second=others[0] if pair else None,
+        label=others[-1],
+        has_header=not all(are_numbers),
+    )
+
+
+def _own_files(folder: Path) -> dict[str, tuple[str, ...]]:
+    files: dict[str, tuple[str, ...]] = {}
+    for split in ("train", "dev", "test"):
+        names = [f"{split}{suffix}" for suffix in _SUFFIXES]
+        found = [name for name in names if (folder / name).is_file()]
+        if len(found) > 1:
+            raise ValueError(
+                f"{folder} holds {' and '.join(found)}, expected one of them."
+            )
+        if found:
+            files[split] = (found[0],)
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} holds no train, dev or test file "
+            f"({', '.join(_SUFFIXES)})."
+        )
+    return files
+
+
+def _labels_in(
+    folder: Path, files: Mapping[str, tuple[str, ...]], columns: Columns
+) -> tuple[str, ...]:
+    if "train" not in files:
+        raise FileNotFoundError(
+            f"{folder} holds no train file to take labels from, and none are "
+            "given."
+        )
+    path = folder / files["train"][0]
+    counts: collections.Counter[str] = collections.Counter()
+    for row in read_table(path, columns):
+        if not row.label:
+            raise ValueError(f"{path}: line {row.line} has an empty label.")
+        counts[row.label] += 1
+        if len(counts) > MOST_LABELS:
+            raise ValueError(
+                f"{path}: more than {MOST_LABELS:,} different labels by line "
+                f"{row.line}; are they scores, or in another column?"
+            )
+    first, *others = counts
+    is_alone = counts[first] == 1 and all(counts[label] > 1 for label in others)
+    if is_alone and others and read_header(path, columns) is None:
+        raise ValueError(
+            f"{path}: line 1 looks like a header, since its label {first!r} "
+            "is there once only; name the columns, or give the labels."
+        )
+    if all(_NUMBER.fullmatch(label) for label in counts):
+        return tuple(sorted(counts, key=lambda label: (int(label), label)))
+    return tuple(sorted(counts))
