@@ -20,9 +20,9 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.records import make_codec
+from tfdistill.records import Shapes, make_codec
 
 BATCH, LENGTH, SLOTS, VOCABULARY, K = 16, 128, 20, 30522, 10
 ROUNDS = 7
@@ -32,15 +32,23 @@ CASES = {"6x384": (6, 384, 48.4 / 24.2), "12x768": (12, 768, 9.4 / 4.6)}
 
 def ours(num_layers: int, hidden_dim: int) -> Callable[[dict], dict]:
     """Returns this toolkit's extraction step."""
-    model = MaskedLM(
+    model = Bert(
         BertConfig(num_layers=num_layers, hidden_dim=hidden_dim, num_heads=12)
     )
-    codec = make_codec(f"top_k(k={K})", VOCABULARY, "packed")
+    codec = make_codec(
+        [f"top_k(k={K})"],
+        Shapes(
+            layout="packed",
+            max_seq_length=LENGTH,
+            num_slots=SLOTS,
+            vocabulary_size=VOCABULARY,
+            num_classes=0,
+        ),
+    )
 
     @tf.function
     def step(features: dict) -> dict:
-        logits = model(features, reads=frozenset({"logits"}))["logits"]
-        return codec.encode(logits)
+        return codec.encode(model(features, reads=codec.reads))
 
     return step
 

@@ -27,11 +27,11 @@ from tfdistill.distillation import (
     declare_objectives,
     live_teacher,
 )
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import part_of, variable_names
 from tfdistill.replicas import OneDevice
-from tfdistill.tasks import TASKS
+from tfdistill.tasks import MLM
 from tfdistill.training import Schedule, make_optimizer
 
 BATCH, LENGTH, SLOTS, PIECES = 8, 128, 20, 30522
@@ -78,12 +78,12 @@ def main() -> None:
 def make_step(spec: str, batch: dict[str, tf.Tensor]):
     """A compiled step on one objective."""
     replicas = OneDevice()
-    student = MaskedLM(STUDENT, 1)
+    student = Bert(STUDENT, 1)
     objectives = bind_objectives(
         declare_objectives((spec,), OBJECTIVES),
         Context(
-            targets=TASKS["mlm"].targets,
-            soft_target=TASKS["mlm"].soft_target,
+            targets=MLM.targets,
+            soft_target=MLM.soft_target,
             student=STUDENT,
             teacher=TEACHER,
             num_steps=1000,
@@ -92,7 +92,7 @@ def make_step(spec: str, batch: dict[str, tf.Tensor]):
         ),
     )
     trained = frozenset[str]().union(*(o.loss.trains for o in objectives))
-    reads = frozenset[str]().union(*(o.loss.teacher_reads for o in objectives))
+    is_asked = any(o.loss.teacher_reads for o in objectives)
     variables = {
         n: v
         for n, v in variable_names(student).items()
@@ -104,7 +104,7 @@ def make_step(spec: str, batch: dict[str, tf.Tensor]):
         student=student,
         variables=list(variables.values()),
         objectives=objectives,
-        teacher=live_teacher([MaskedLM(TEACHER, 2)], reads) if reads else None,
+        teacher=live_teacher([Bert(TEACHER, 2)]) if is_asked else None,
         optimizer=make_optimizer(
             "bert_adam", Schedule("constant", 1e-5, 0, 1000), variables
         ),

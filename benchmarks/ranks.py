@@ -85,26 +85,26 @@ def measure(student: str) -> None:
         recorded_teacher,
     )
     from tfdistill.models.configuration import BertConfig
-    from tfdistill.models.masked_lm import MaskedLM
+    from tfdistill.models.bert import Bert
     from tfdistill.models.weights import (
         count_parameters,
         part_of,
         variable_names,
     )
-    from tfdistill.records import make_codec
+    from tfdistill.records import Shapes, make_codec
     from tfdistill.replicas import make_replicas
-    from tfdistill.tasks import TASKS
+    from tfdistill.tasks import MLM
     from tfdistill.training import Schedule, make_optimizer
 
     replicas = make_replicas("horovod", 0)
-    model = MaskedLM(
+    model = Bert(
         BertConfig(vocabulary_size=PIECES, **STUDENTS[student]), seed=1
     )
     objectives = bind_objectives(
         declare_objectives(("soft_targets(tail=bucket)",), OBJECTIVES),
         Context(
-            targets=TASKS["mlm"].targets,
-            soft_target=TASKS["mlm"].soft_target,
+            targets=MLM.targets,
+            soft_target=MLM.soft_target,
             student=model.config,
             teacher=None,
             num_steps=1000,
@@ -117,7 +117,16 @@ def measure(student: str) -> None:
     optimizer = make_optimizer(
         "bert_adam", Schedule("constant", 1e-4, 0, 1000), names
     )
-    codec = make_codec(f"top_k(k={K})", PIECES, "packed")
+    codec = make_codec(
+        [f"top_k(k={K})"],
+        Shapes(
+            layout="packed",
+            max_seq_length=LENGTH,
+            num_slots=SLOTS,
+            vocabulary_size=PIECES,
+            num_classes=0,
+        ),
+    )
     step = TrainStep(
         student=model,
         variables=list(names.values()),
@@ -179,7 +188,7 @@ def _batch(tf, codec, first: int) -> dict:
         "record_index": tf.range(first, first + PER_RANK, dtype=tf.int64),
         "step": tf.zeros([PER_RANK], tf.int64),
         "is_stopping": tf.zeros([PER_RANK]),
-        **codec.encode(logits),
+        **codec.encode({"logits": logits}),
     }
 
 

@@ -4,7 +4,14 @@ import pathlib
 
 import pytest
 
-from tfdistill.config.options import Artefacts, Corpus, General, Masking
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    Examples,
+    General,
+    Masking,
+    Tables,
+)
 from tfdistill.make_records import make_records
 from tfdistill.records import evaluation_batches, open_record_set
 
@@ -37,17 +44,19 @@ def make(text, folder, *, processes=1, **masking):
         eval_records=str(folder / "eval"),
     )
     settings = {
-        "max_seq_length": 32,
         "max_predictions_per_seq": 5,
         "dupe_factor": 3,
         "eval_fraction": 0.2,
         "record_unit_bytes": 2048,
         **masking,
     }
+    layout = settings.pop("record_layout", "packed")
     return make_records(
         artefacts,
         General(num_processes=processes),
         Corpus(),
+        Examples(max_seq_length=32, record_layout=layout),
+        Tables(),
         Masking(**settings),
     )
 

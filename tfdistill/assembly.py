@@ -13,7 +13,9 @@ from absl import logging
 from tfdistill.config.fields import Options
 from tfdistill.config.options import Devices, General, Training
 from tfdistill.distillation import Context, Objective, Teacher
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.bert import Bert
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.formats import LoadedModel, load_model
 from tfdistill.records import RecordSet, read_feature
 from tfdistill.replicas import (
     Replicas,
@@ -21,19 +23,8 @@ from tfdistill.replicas import (
     fingerprint_of_code,
     make_replicas,
 )
-from tfdistill.tasks import TASKS, Task
+from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer
-
-
-def find_task(name: str) -> Task:
-    """Look up a task.
-
-    Raises:
-        ValueError: It is not known.
-    """
-    if name not in TASKS:
-        raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
-    return TASKS[name]
 
 
 def start_replicas(devices: Devices, *groups: Options) -> Replicas:
@@ -59,23 +50,49 @@ def start_replicas(devices: Devices, *groups: Options) -> Replicas:
     return replicas
 
 
+def load_for(
+    task: Task, folder: str, needs: tuple[str, ...] | None = None
+) -> LoadedModel:
+    """Load a model of a task; it must have what the task's logits need.
+
+    Args:
+        task: The task.
+        folder: The model's.
+        needs: Parts that it must have instead.
+
+    Raises:
+        ValueError: as `load_model`.
+    """
+    return load_model(
+        folder,
+        heads=task.heads,
+        num_classes=task.num_classes,
+        needs=task.needs if needs is None else needs,
+    )
+
+
 def objective_context(
     task: Task,
     records: RecordSet,
-    student: MaskedLM,
-    teacher: MaskedLM | None,
+    student: Bert,
+    teacher: Bert | None,
     replicas: Replicas,
     general: General,
     training: Training,
 ) -> Context:
-    """Returns what objectives are bound to."""
+    """Returns what objectives are bound to.
+
+    Where there is no live teacher, records may hold one's knowledge.
+    """
     name = task.example_labels
+    recorded = records.identity.get("teacher_shape")
+    shape = BertConfig(**recorded) if recorded else None
     has_labels = records.schema.feature(name) is not None
     return Context(
         targets=task.targets,
         soft_target=task.soft_target,
         student=student.config,
-        teacher=teacher.config if teacher else None,
+        teacher=teacher.config if teacher else shape,
         example_labels=(
             functools.partial(_read_labels, records, name)
             if has_labels
@@ -89,6 +106,23 @@ def objective_context(
 
 def _read_labels(records: RecordSet, name: str) -> np.ndarray:
     return read_feature(records, name).reshape(records.examples)
+
+
+def with_steps(training: Training, records: RecordSet) -> Training:
+    """Returns the options with the steps that --num_train_epochs stands for.
+
+    The number of steps is rounded down, as in the published scripts.
+    """
+    if not training.num_train_epochs:
+        return training
+    steps = int(
+        records.examples / training.train_batch_size * training.num_train_epochs
+    )
+    return dataclasses.replace(
+        training,
+        num_train_steps=max(steps, 1),
+        num_warmup_steps=int(steps * training.warmup_proportion),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,11 +141,11 @@ class Assembly:
         lineage: Fingerprints of what the run depends on, for its config.
     """
 
-    student: MaskedLM
+    student: Bert
     parts: frozenset[str]
     records: RecordSet
     tokenizer: Tokenizer
     objectives: list[Objective]
     teacher: Teacher | None
-    live: MaskedLM | None
+    live: Bert | None
     lineage: dict[str, Any]

@@ -4,9 +4,9 @@
         --student='bert(num_layers=4, hidden_dim=312)' \
         --objective='soft_targets(weight=1)' --run_dir=DIR
 
-Objectives on the teacher's distribution read --knowledge_records; where that
-is empty they ask the live --teacher about --records. Objectives on logits and
-features always ask it.
+Objectives read of the teacher what --knowledge_records holds; for the rest
+they ask the live --teacher. Without --knowledge_records it is asked about
+--records.
 """
 
 from typing import Any
@@ -23,24 +23,32 @@ from tfdistill.config.options import (
     Training,
 )
 from tfdistill.distillation import (
-    DISTRIBUTION,
     FEATURES,
     LOGITS,
     OBJECTIVES,
     bind_objectives,
-    both_teachers,
     declare_objectives,
     live_teacher,
     recorded_teacher,
 )
-from tfdistill.models.formats import LoadedModel, load_model
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.bert import Bert
+from tfdistill.models.formats import LoadedModel
 from tfdistill.models.specs import build_student, needs_teacher
-from tfdistill.records import open_record_set, stored_pieces
+from tfdistill.records import (
+    DISTRIBUTION,
+    RecordSet,
+    open_record_set,
+    stored_pieces,
+)
+from tfdistill.tasks import Task, find_task
 
 _WHO_IS_ASKED = {
-    False: "soft_targets needs --knowledge_records, or --teacher to ask.",
-    True: "objectives on logits and features need --teacher to ask.",
+    DISTRIBUTION: "soft_targets needs --knowledge_records, or --teacher to "
+    "ask.",
+    LOGITS: "objectives on logits need --knowledge_records that hold them, or "
+    "--teacher to ask.",
+    FEATURES: "objectives on features need --knowledge_records that hold "
+    "them, or --teacher to ask.",
 }
 
 
@@ -53,38 +61,39 @@ def distill(
     training: Training,
 ) -> dict[str, Any]:
     """Train a student from a recorded or a live teacher."""
-    task = assembly.find_task(general.task)
     declared = declare_objectives(training.objective, OBJECTIVES)
-    needs = {one.needs for one in declared}
-    is_soft = DISTRIBUTION in needs
-    is_recorded = is_soft and bool(artefacts.knowledge_records)
-    is_asked = not needs.isdisjoint({FEATURES, LOGITS})
-    is_live = is_asked or (is_soft and not is_recorded)
-    path = artefacts.knowledge_records if is_recorded else artefacts.records
+    needs = {one.needs for one in declared} - {""}
+    is_copied = needs_teacher(artefacts.student)
+    if is_copied and not artefacts.teacher:
+        raise ValueError(f"{artefacts.student} needs --teacher to copy from.")
+    path = artefacts.records
+    if needs and artefacts.knowledge_records:
+        path = artefacts.knowledge_records
+    for need in sorted(needs):
+        if not artefacts.knowledge_records and not artefacts.teacher:
+            raise ValueError(_WHO_IS_ASKED[need])
     if not path:
         raise ValueError(
-            "--records is needed: only soft_targets reads --knowledge_records."
+            "--records is needed: no objective reads --knowledge_records."
             if artefacts.knowledge_records
             else "--records or --knowledge_records is needed."
-        )
-    is_copied = needs_teacher(artefacts.student)
-    if (is_live or is_copied) and not artefacts.teacher:
-        raise ValueError(
-            f"{artefacts.student} needs --teacher to copy from."
-            if is_copied
-            else _WHO_IS_ASKED[is_asked]
         )
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(path)
+    task = find_task(general.task, records)
+    training = assembly.with_steps(training, records)
+    is_recorded = bool(needs) and path == artefacts.knowledge_records
+    gives = records.codec().gives if is_recorded else frozenset[str]()
+    # Which features are read is only known once objectives are bound.
+    is_live = not needs <= ({LOGITS, DISTRIBUTION} & {_need(x) for x in gives})
     teachers = []
     with replicas.scope():
-        if is_live or is_copied:
+        if artefacts.teacher and (is_live or is_copied):
             teachers = [
-                load_model(
-                    folder,
-                    needs=() if needs <= {"", FEATURES} else ("masked_lm",),
+                assembly.load_for(
+                    task, folder, needs=() if needs <= {FEATURES} else None
                 )
                 for folder in artefacts.teacher.split(",")
             ]
@@ -103,6 +112,8 @@ def distill(
             tokenizer=tokenizer,
             teacher=first,
             seed=general.random_seed,
+            heads=task.heads,
+            num_classes=task.num_classes,
         )
     objectives = bind_objectives(
         declared,
@@ -116,19 +127,18 @@ def distill(
             training,
         ),
     )
-    size = len(tokenizer.vocabulary)
+    records = records.with_vocabulary(len(tokenizer.vocabulary))
     reads = frozenset[str]().union(*(o.loss.teacher_reads for o in objectives))
     models = [teacher.model for teacher in teachers]
-    source, stored = None, None
-    if is_recorded:
-        source = recorded_teacher(records.codec(size))
-        stored = stored_pieces(str(records.knowledge))
-        reads -= {DISTRIBUTION}
+    is_live = not reads <= gives
+    source = None
     if is_live:
-        for model in models:
-            check_length(model, records, "teacher")
-        live = live_teacher(models, reads)
-        source = both_teachers(source, live) if source else live
+        _check_asked(reads - gives, records, teachers)
+        source = live_teacher(models)
+    if is_recorded:
+        source = recorded_teacher(records.codec(), source)
+    stored = stored_pieces(records.codec()) if DISTRIBUTION in gives else None
+    size = task.num_classes or len(tokenizer.vocabulary)
     for objective in objectives:
         try:
             objective.loss.check(stored, size)
@@ -142,7 +152,7 @@ def distill(
             tokenizer=tokenizer,
             objectives=objectives,
             teacher=source,
-            live=_compared_with(teachers) if is_live else None,
+            live=_compared_with(teachers, task) if is_live else None,
             lineage={
                 "model": start.fingerprint,
                 "teacher": [teacher.fingerprint for teacher in teachers],
@@ -157,10 +167,35 @@ def distill(
     )
 
 
-def _compared_with(teachers: list[LoadedModel]) -> MaskedLM | None:
+def _need(field: str) -> str:
+    """Returns what kind of knowledge a field of the teacher's is."""
+    return {"logits": LOGITS, DISTRIBUTION: DISTRIBUTION}.get(field, FEATURES)
+
+
+def _check_asked(
+    missing: frozenset[str], records: RecordSet, teachers: list[LoadedModel]
+) -> None:
+    """Refuse what neither the records nor live teachers can tell."""
+    name = min(missing)
+    if not teachers:
+        raise ValueError(
+            f"{records.path} does not hold the teacher's {name}, which an "
+            "objective reads, and there is no --teacher to ask."
+        )
+    if len(teachers) > 1 and name != DISTRIBUTION:
+        raise ValueError(
+            f"{name} of {len(teachers)} teachers cannot be averaged: their "
+            "probabilities alone can."
+        )
+    for teacher in teachers:
+        check_length(teacher.model, records, "teacher")
+
+
+def _compared_with(teachers: list[LoadedModel], task: Task) -> Bert | None:
     """Returns the teacher that evaluations compare the student with."""
     (teacher, *others) = teachers
-    return None if others or "masked_lm" not in teacher.parts else teacher.model
+    knows = teacher.parts.issuperset(task.needs)
+    return None if others or not knows else teacher.model
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from tfdistill.config.options import (
     General,
     Knowledge,
 )
-from tfdistill.models.formats import load_model
 from tfdistill.models.weights import count_parameters
 from tfdistill.records import open_record_set
 from tfdistill.replicas import check_same
-from tfdistill.scoring import measure_speed, score
+from tfdistill.scoring import examine, measure_speed
+from tfdistill.tasks import find_task
 
 
 def evaluate(
@@ -30,19 +30,19 @@ def evaluate(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
-    task = assembly.find_task(general.task)
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
     records = open_record_set(artefacts.eval_records)
+    task = find_task(general.task, records)
     with replicas.scope():
-        model = load_model(artefacts.run_dir, needs=("masked_lm",))
+        model = assembly.load_for(task, artefacts.run_dir)
         tokenizer = tokenizer_of(
             records, model, artefacts.vocab_file, corpus.do_lower_case
         )
         teacher = None
         if artefacts.teacher:
-            teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+            teacher = assembly.load_for(task, artefacts.teacher)
             check_vocabulary(teacher, tokenizer, records.path, "teacher")
     check_same(
         replicas,
@@ -52,7 +52,7 @@ def evaluate(
             "teacher": teacher.fingerprint if teacher else None,
         },
     )
-    run = score(
+    find_out = examine(
         model.model,
         model.parts,
         teacher.model if teacher else None,
@@ -63,7 +63,7 @@ def evaluate(
         batch_size=knowledge.predict_batch_size,
         seed=general.random_seed,
     )
-    metrics = run()
+    metrics = task.finish(*find_out())
     speed = measure_speed(
         model.model,
         records,

@@ -27,6 +27,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.records import (
     Batch,
+    RecordSet,
     open_record_set,
     training_batches,
 )
@@ -35,7 +36,7 @@ from tfdistill.replicas import (
     check_same,
     from_chief,
 )
-from tfdistill.scoring import score
+from tfdistill.scoring import examine
 from tfdistill.tasks import Task
 from tfdistill.training import (
     Cadence,
@@ -53,6 +54,9 @@ _NOT_OF_THE_RESULT = {
     "keep_checkpoint_max",
     "log_every_steps",
     "objective",
+    # The steps that follow from these are there.
+    "num_train_epochs",
+    "warmup_proportion",
 }
 
 
@@ -132,15 +136,14 @@ def run_training(
         compression=training.gradient_compression,
     )
     parts = assembly.parts | trained
-    if "next_sentence" in trained:
-        parts |= {"pooler"}
     evaluate_now = None
     if artefacts.eval_records:
         held_out = open_record_set(artefacts.eval_records)
         held_out.check_tokenizer(
             assembly.tokenizer.fingerprint, assembly.records.path
         )
-        evaluate_now = score(
+        _check_classes(held_out, assembly.records)
+        find_out = examine(
             assembly.student,
             parts,
             assembly.live,
@@ -152,8 +155,15 @@ def run_training(
             seed=general.random_seed,
             max_batches=training.max_eval_steps,
         )
-    if training.early_stop_metric:
-        _check_watched(training.early_stop_metric, evaluate_now)
+
+        def evaluate_now(*most: int) -> dict[str, float]:
+            return task.finish(*find_out(*most))
+
+    watched = training.early_stop_metric
+    if watched == "auto":
+        watched = task.best_metric
+    if watched:
+        _check_watched(watched, evaluate_now)
     transform = task.transform(records, assembly.tokenizer, general.random_seed)
     run = None
     if replicas.process.is_chief:
@@ -173,6 +183,7 @@ def run_training(
             first_step=first_step,
             process_slice=process_slice,
             transform=transform,
+            length_window=training.length_window,
         )
         if first_step or not remembered:
             return stream
@@ -196,14 +207,16 @@ def run_training(
             eval_every_steps=training.eval_every_steps
             or training.save_checkpoints_steps,
             save_checkpoints_steps=training.save_checkpoints_steps,
-            early_stop_metric=training.early_stop_metric,
-            higher_is_better=task.metrics.get(training.early_stop_metric, True),
+            early_stop_metric=watched,
+            higher_is_better=task.metrics.get(watched, True),
             early_stop_patience=training.early_stop_patience,
         ),
         evaluate=evaluate_now,
         replicas=replicas,
     )
     result |= {
+        "best_metric": task.best_metric,
+        "higher_is_better": task.metrics[task.best_metric],
         "run_dir": artefacts.run_dir,
         "parameters": count_parameters(assembly.student, parts),
         "replicas": replicas.name,
@@ -227,10 +240,20 @@ def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
                 f"{assembly.records.path} does not hold."
             )
     watched = training.early_stop_metric
-    if watched and watched not in task.metrics:
+    if watched not in ("", "auto", *task.metrics):
         raise ValueError(
             f"Unknown metric {watched!r}. Known: {', '.join(task.metrics)}."
         )
+
+
+def _check_classes(held_out: RecordSet, records: RecordSet) -> None:
+    for key in ("num_classes", "labels"):
+        theirs, ours = held_out.identity.get(key), records.identity.get(key)
+        if theirs != ours:
+            raise ValueError(
+                f"{held_out.path} has {key}={theirs}, {records.path} has "
+                f"{ours}."
+            )
 
 
 def _check_watched(
@@ -282,16 +305,14 @@ def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
     model, tokenizer = assembly.student, assembly.tokenizer
     save_model(
         model,
-        tokenizer.vocabulary,
-        do_lower_case=tokenizer.do_lower_case,
+        tokenizer,
         parts=parts,
         path=run.path,
     )
     try:
         save_preset(
             model,
-            tokenizer.vocabulary,
-            do_lower_case=tokenizer.do_lower_case,
+            tokenizer,
             parts=parts,
             path=run.path / "export" / "preset",
         )

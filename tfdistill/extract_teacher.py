@@ -18,10 +18,14 @@ from tfdistill.config.options import (
     General,
     Knowledge,
 )
-from tfdistill.distillation.extraction import extract_shards, knowledge_schema
-from tfdistill.models.formats import load_model
+from tfdistill.distillation.extraction import (
+    check_open,
+    extract_shards,
+    knowledge_schema,
+)
 from tfdistill.records import RecordSetWriter, make_codec, open_record_set
 from tfdistill.replicas import check_same, from_chief
+from tfdistill.tasks import find_task
 
 
 def extract_teacher(
@@ -31,14 +35,16 @@ def extract_teacher(
     corpus: Corpus,
     knowledge: Knowledge,
 ) -> dict[str, Any]:
-    """Add a teacher's distribution at the masked positions to records."""
-    assembly.find_task(general.task)
+    """Add what a teacher says to records."""
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
     records = open_record_set(artefacts.records)
+    task = find_task(general.task, records)
+    check_open(records)
+    specs = knowledge.knowledge or task.knowledge
     with replicas.scope():
-        teacher = load_model(artefacts.teacher, needs=("masked_lm",))
+        teacher = assembly.load_for(task, artefacts.teacher)
     tokenizer = tokenizer_of(
         records,
         teacher,
@@ -49,14 +55,19 @@ def extract_teacher(
     size = len(tokenizer.vocabulary)
     records = records.with_vocabulary(size)
     check_length(teacher.model, records, "teacher")
-    codec = make_codec(knowledge.knowledge, size, records.schema.layout)
-    added, schema = knowledge_schema(records, codec, size)
+    shape = {
+        name: getattr(teacher.model.config, name)
+        for name in ("num_layers", "hidden_dim", "num_heads")
+    }
+    codec = make_codec(specs, records.shapes(**shape))
+    added, schema = knowledge_schema(records, codec)
     identity = {
         **records.identity,
         "tokenizer": tokenizer.fingerprint,
-        "do_lower_case": tokenizer.do_lower_case,
-        "knowledge": knowledge.knowledge,
+        **tokenizer.settings,
+        "knowledge": list(specs),
         "teacher": teacher.fingerprint,
+        "teacher_shape": shape,
         "records": records.fingerprint,
     }
     check_same(replicas, identity)
@@ -65,7 +76,7 @@ def extract_teacher(
         schema=schema,
         identity=identity,
         shard_names=[shard.path.name for shard in records.shards],
-        vocabulary="".join(f"{p}\n" for p in tokenizer.vocabulary).encode(),
+        files=tokenizer.files(),
     )
     done = {"shards": 0, "examples": 0}
     if from_chief(replicas, lambda: writer.finished is not None):
@@ -82,7 +93,7 @@ def extract_teacher(
         )
     return {
         "knowledge_records": artefacts.knowledge_records,
-        "knowledge": knowledge.knowledge,
+        "knowledge": list(specs),
         "examples": records.examples,
         "extracted_shards": done["shards"],
         "extracted_examples": done["examples"],

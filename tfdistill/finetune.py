@@ -1,4 +1,4 @@
-"""Trains or adapts a masked LM on records, from labels alone.
+"""Trains or adapts a model on records, from labels alone.
 
 python -m tfdistill.finetune --model=DIR --records=DIR --run_dir=DIR
 """
@@ -24,6 +24,7 @@ from tfdistill.distillation import (
 )
 from tfdistill.models.specs import build_student
 from tfdistill.records import open_record_set
+from tfdistill.tasks import find_task
 
 
 def finetune(
@@ -34,19 +35,24 @@ def finetune(
     knowledge: Knowledge,
     training: Training,
 ) -> dict[str, Any]:
-    """Train or adapt a masked LM on records, from labels alone."""
-    task = assembly.find_task(general.task)
+    """Train or adapt a model on records, from labels alone."""
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(artefacts.records)
+    task = find_task(general.task, records)
     tokenizer = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
     )
     # Labels are the only objectives here, whatever the flagfile gives.
-    has_pairs = records.schema.feature("next_sentence_labels") is not None
-    specs = ("labels", "next_sentence") if has_pairs else ("labels",)
-    training = dataclasses.replace(training, objective=specs)
+    specs = tuple(
+        name
+        for name, target in task.targets.items()
+        if name == "labels" or records.schema.feature(target.labels) is not None
+    )
+    training = dataclasses.replace(
+        assembly.with_steps(training, records), objective=specs
+    )
     declared = declare_objectives(specs, OBJECTIVES)
     with replicas.scope():
         start = build_student(
@@ -54,6 +60,8 @@ def finetune(
             tokenizer=tokenizer,
             teacher=None,
             seed=general.random_seed,
+            heads=task.heads,
+            num_classes=task.num_classes,
         )
     objectives = bind_objectives(
         declared,

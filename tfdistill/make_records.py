@@ -1,167 +1,129 @@
-"""Makes masked-LM records from text.
+"""Makes records: of masked LM from text, of other tasks from their tables.
 
     python -m tfdistill.make_records --text=DIR --vocab_file=FILE --records=DIR
+    python -m tfdistill.make_records --task=sst2 --data_dir=SST-2 \
+        --vocab_file=FILE --records=DIR --eval_records=DIR --test_records=DIR
 
-With --eval_fraction, that share of the documents goes to --eval_records,
-gone through once.
+Of text, --eval_fraction of the documents go to --eval_records, gone through
+once. Of tables, train goes to --records, dev to --eval_records and test to
+--test_records, as far as these are given.
 """
 
-import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
-from absl import logging
-
-from tfdistill.config import run_command
-from tfdistill.config.options import Artefacts, Corpus, General, Masking
-from tfdistill.progress import Progress
-from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
-from tfdistill.tasks.mlm_records import (
-    ShardJob,
-    read_tokenizer,
-    unit_size,
-    write_shard,
+from tfdistill.config import FlagNeededError, run_command
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    Examples,
+    General,
+    Masking,
+    Tables,
 )
-from tfdistill.text.documents import text_files
-from tfdistill.text.parallel import map_in_order, process_count
-from tfdistill.text.units import Plan, plan_units
+from tfdistill.tasks import GLUE, MLM, TASKS
+from tfdistill.tasks.mlm_records import make_masked_lm_records
+from tfdistill.tasks.own_task import own_task
+from tfdistill.tasks.sentence_records import find_split, write_split
+from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+
+_SPLITS = {
+    "train": "records",
+    "dev": "eval_records",
+    "test": "test_records",
+}
 
 
 def make_records(
-    artefacts: Artefacts, general: General, corpus: Corpus, masking: Masking
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    examples: Examples,
+    tables: Tables,
+    masking: Masking,
 ) -> dict[str, Any]:
-    """Make masked-LM records from text."""
-    if general.task != "mlm":
-        raise ValueError(f"Unknown task {general.task!r}. Known: mlm.")
+    """Make records from text, or from the tables of a task."""
+    if general.task not in TASKS:
+        raise ValueError(
+            f"Unknown task {general.task!r}. Known: {', '.join(TASKS)}."
+        )
+    is_text = general.task == MLM.name
+    _needed(artefacts, *(("text", "records") if is_text else ("data_dir",)))
     if masking.eval_fraction:
-        _check_eval_records(artefacts)
-    tokenizer = read_tokenizer(artefacts.vocab_file, corpus.do_lower_case)
-    plan = plan_units(
-        text_files(artefacts.text),
-        unit_bytes=masking.record_unit_bytes,
-        eval_fraction=masking.eval_fraction,
+        _needed(artefacts, "eval_records")
+    _check_distinct(artefacts)
+    tokenizer = read_tokenizer(
+        artefacts.vocab_file, {"do_lower_case": corpus.do_lower_case}
     )
-    _check(plan, masking, artefacts)
-    schema = _schema(masking, len(tokenizer.vocabulary))
-    folders = {"train": artefacts.records, "eval": artefacts.eval_records}
-    writers: dict[str, RecordSetWriter] = {}
-    jobs: list[ShardJob] = []
-    for split, units in plan.units.items():
-        if not units:
-            continue
-        names = [
-            f"{split}-{i:05d}-of-{len(units):05d}.tfrecord"
-            for i in range(len(units))
-        ]
-        dupe_factor = (
-            masking.dupe_factor
-            if split == "train" and not masking.dynamic_masking
-            else 1
+    if is_text:
+        return make_masked_lm_records(
+            artefacts, general, examples, masking, tokenizer
         )
-        writer = RecordSetWriter(
-            folders[split],
-            schema=schema,
-            identity={
-                "task": "mlm",
-                "split": split,
-                "tokenizer": tokenizer.fingerprint,
-                "do_lower_case": tokenizer.do_lower_case,
-                "random_seed": general.random_seed,
-                "settings": dataclasses.asdict(masking),
-                "text": plan.text_fingerprint,
-            },
-            shard_names=names,
-            vocabulary=Path(artefacts.vocab_file).read_bytes(),
-        )
-        writers[split] = writer
-        if writer.finished is None:
-            missing = set(writer.missing())
-            jobs += [
-                ShardJob(
-                    unit,
-                    f"{general.random_seed} {split} {i}",
-                    Path(folders[split]) / name,
-                    dupe_factor,
-                    artefacts.vocab_file,
-                    corpus.do_lower_case,
-                    schema,
-                    masking,
-                )
-                for i, (unit, name) in enumerate(zip(units, names, strict=True))
-                if name in missing
-            ]
-    # Both folders have been accepted before either is made.
-    for writer in writers.values():
-        if writer.finished is None:
-            writer.begin()
-    if jobs:
-        _run(jobs, process_count(general.num_processes))
-    else:
-        logging.info("%s is finished already.", artefacts.records)
-    summary: dict[str, Any] = {
-        "documents": plan.documents["train"],
-        "eval_documents": plan.documents["eval"],
+    return _from_tables(artefacts, general, examples, tables, tokenizer)
+
+
+def _needed(artefacts: Artefacts, *names: str) -> None:
+    for name in names:
+        if not getattr(artefacts, name):
+            raise FlagNeededError(name)
+
+
+def _from_tables(
+    artefacts: Artefacts,
+    general: General,
+    examples: Examples,
+    tables: Tables,
+    tokenizer: Tokenizer,
+) -> dict[str, Any]:
+    data_dir = artefacts.data_dir
+    task = GLUE.get(general.task) or own_task(
+        general.task,
+        data_dir,
+        text_column=tables.text_column,
+        pair_column=tables.pair_column,
+        label_column=tables.label_column,
+        labels=tuple(tables.labels.split(",")) if tables.labels else (),
+    )
+    wanted = {
+        split: getattr(artefacts, flag)
+        for split, flag in _SPLITS.items()
+        if getattr(artefacts, flag)
     }
-    for split, prefix in (("train", ""), ("eval", "eval_")):
-        if split in writers:
-            records = writers[split].finished or writers[split].finish()
-            summary |= {
-                f"{prefix}records": folders[split],
-                f"{prefix}examples": records.examples,
-                f"{prefix}shards": len(records.shards),
-            }
+    if not wanted:
+        raise ValueError(
+            "--records, --eval_records or --test_records is needed."
+        )
+    # All tables have been read through before anything is written.
+    splits = [
+        find_split(task, data_dir, name, folder)
+        for name, folder in wanted.items()
+    ]
+    summary: dict[str, Any] = {"task": task.name, "labels": list(task.labels)}
+    for split in splits:
+        made = write_split(
+            task,
+            data_dir,
+            split,
+            tokenizer,
+            examples,
+            examples_per_shard=tables.examples_per_shard,
+        )
+        prefix = _SPLITS[split.name].removesuffix("records")
+        summary[_SPLITS[split.name]] = split.folder
+        summary |= {f"{prefix}{name}": value for name, value in made.items()}
     return summary
 
 
-def _check_eval_records(artefacts: Artefacts) -> None:
-    if not artefacts.eval_records:
-        raise ValueError("--eval_fraction needs --eval_records.")
-    folders = {artefacts.records, artefacts.eval_records}
-    if len({Path(folder).resolve() for folder in folders}) == 1:
-        raise ValueError(
-            f"--records and --eval_records are both {artefacts.records}; "
-            "each needs a folder of its own."
-        )
-
-
-def _check(plan: Plan, masking: Masking, artefacts: Artefacts) -> None:
-    if not plan.units["train"]:
-        raise ValueError(f"{artefacts.text} holds no documents to train on.")
-    if masking.eval_fraction and not plan.units["eval"]:
-        raise ValueError(
-            f"--eval_fraction={masking.eval_fraction} of "
-            f"{plan.documents['train']} documents leaves none to evaluate on."
-        )
-    for split, count in plan.documents.items():
-        if masking.use_next_sentence_label and count == 1:
+def _check_distinct(artefacts: Artefacts) -> None:
+    given = [f for f in _SPLITS.values() if getattr(artefacts, f)]
+    for one, other in itertools.combinations(given, 2):
+        folder = getattr(artefacts, one)
+        if Path(folder).resolve() == Path(getattr(artefacts, other)).resolve():
             raise ValueError(
-                f"{artefacts.text} gives a single document for {split}: "
-                "there is no other to draw random next sentences from. Put "
-                "blank lines between documents, or use "
-                "--use_next_sentence_label=false."
+                f"--{one} and --{other} are both {folder}; each needs a "
+                "folder of its own."
             )
-
-
-def _schema(masking: Masking, vocabulary_size: int) -> Schema:
-    return Schema(
-        masked_lm_features(
-            max_seq_length=masking.max_seq_length,
-            max_predictions_per_seq=masking.max_predictions_per_seq,
-            vocabulary_size=vocabulary_size,
-            is_masked=not masking.dynamic_masking,
-            has_next_sentence=masking.use_next_sentence_label,
-        ),
-        masking.record_layout,
-    )
-
-
-def _run(jobs: list[ShardJob], processes: int) -> None:
-    total = sum(unit_size(job.unit) for job in jobs)
-    with Progress("making records", total, unit="B", scale=True) as progress:
-        for done in map_in_order(
-            write_shard, jobs, max(1, min(processes, len(jobs)))
-        ):
-            progress.advance(done)
 
 
 if __name__ == "__main__":
@@ -170,7 +132,9 @@ if __name__ == "__main__":
         Artefacts,
         General,
         Corpus,
+        Examples,
+        Tables,
         Masking,
-        needs=("text", "vocab_file", "records"),
+        needs=("vocab_file",),
         example="--text=text --vocab_file=vocab.txt --records=records/wiki",
     )

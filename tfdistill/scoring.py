@@ -1,27 +1,27 @@
-"""Scores models on held-out records."""
+"""Runs models over held-out records: metrics, predictions, speed."""
 
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from tfdistill.agreement import check_length
-from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.records import RecordSet, evaluation_batches
-from tfdistill.replicas import Replicas, round_up
+from tfdistill.models.bert import Bert
+from tfdistill.records import Batch, RecordSet, evaluation_batches
+from tfdistill.replicas import Replicas, gather_rows, round_up
 from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer
-from tfdistill.training import evaluate
+from tfdistill.training import Findings, go_through
 
 _TIMED_BATCHES = 20
 
 
-def score(
-    model: MaskedLM,
+def examine(
+    model: Bert,
     parts: frozenset[str],
-    teacher: MaskedLM | None,
+    teacher: Bert | None,
     records: RecordSet,
     tokenizer: Tokenizer,
     task: Task,
@@ -30,8 +30,8 @@ def score(
     batch_size: int,
     seed: int,
     max_batches: int = 0,
-) -> Callable[..., dict[str, float]]:
-    """Returns a function that evaluates a model on held-out records.
+) -> Callable[..., Findings]:
+    """Returns a function that runs a model over records, each one once.
 
     The step is compiled once, so the function may be called while the model
     is trained. It takes a number of batches to stop after, if need be.
@@ -43,7 +43,6 @@ def score(
     check_length(model, records)
     if teacher is not None:
         check_length(teacher, records, "teacher")
-    rows = round_up(replicas, batch_size)
     reads = frozenset({"logits"})
     if "next_sentence" in parts:
         reads |= {"next_sentence_logits"}
@@ -51,27 +50,27 @@ def score(
     if max_batches:
         num_batches = min(num_batches, max_batches)
 
-    def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def step(batch: Batch) -> tuple:
         theirs = None
         if teacher is not None:
             theirs = teacher(batch, reads=frozenset({"logits"}), noise=None)
         ours = model(batch, reads=reads, noise=None)
-        return replicas.sum(task.sums(ours, batch, theirs))
+        sums, rows = task.measure(ours, batch, theirs)
+        if rows:
+            rows = gather_rows(
+                replicas,
+                batch["example_index"],
+                rows
+                | {n: batch[n] for n in ("is_real_example", "record_index")},
+            )
+        return replicas.sum(sums), rows
 
     compiled = replicas.compile(step)
 
-    def run(most: int = num_batches) -> dict[str, float]:
-        batches = evaluation_batches(
-            records,
-            batch_size=batch_size,
-            process_slice=replicas.process_slice(rows),
-            rows=rows,
-            transform=task.transform(records, tokenizer, seed),
-        )
-        return evaluate(
+    def run(most: int = num_batches) -> Findings:
+        return go_through(
             compiled,
-            batches,
-            task.finish,
+            _batches(records, tokenizer, task, replicas, batch_size, seed),
             num_batches=min(most, num_batches),
             shown=replicas.process.is_chief,
         )
@@ -80,7 +79,7 @@ def score(
 
 
 def measure_speed(
-    model: MaskedLM,
+    model: Bert,
     records: RecordSet,
     tokenizer: Tokenizer,
     task: Task,
@@ -94,29 +93,42 @@ def measure_speed(
     Only the model's own logits are computed, for at most `_TIMED_BATCHES`
     batches of the records, once these are in memory.
     """
-    rows = round_up(replicas, batch_size)
     batches = list(
         itertools.islice(
-            evaluation_batches(
-                records,
-                batch_size=batch_size,
-                process_slice=replicas.process_slice(rows),
-                rows=rows,
-                transform=task.transform(records, tokenizer, seed),
-            ),
+            _batches(records, tokenizer, task, replicas, batch_size, seed),
             _TIMED_BATCHES,
         )
     )
 
-    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def step(batch: Batch) -> tf.Tensor:
         logits = model(batch, reads=frozenset({"logits"}), noise=None)
         # Reading one number waits for all of them.
         return tf.reduce_max(logits["logits"])
 
     compiled = replicas.compile(step)
-    float(compiled(batches[0]))
+    # A graph for each length that comes by.
+    for batch in {b["input_ids"].shape[1]: b for b in batches}.values():
+        float(compiled(batch))
     started = time.perf_counter()
     for batch in batches:
         float(compiled(batch))
     seconds = time.perf_counter() - started
     return len(batches) * batch_size / seconds
+
+
+def _batches(
+    records: RecordSet,
+    tokenizer: Tokenizer,
+    task: Task,
+    replicas: Replicas,
+    batch_size: int,
+    seed: int,
+) -> Iterator[Batch]:
+    rows = round_up(replicas, batch_size)
+    return evaluation_batches(
+        records,
+        batch_size=batch_size,
+        process_slice=replicas.process_slice(rows),
+        rows=rows,
+        transform=task.transform(records, tokenizer, seed),
+    )

@@ -16,10 +16,10 @@ LAYERS = [
     {"tensors"},
     {"losses", "metrics", "text", "records", "replicas"},
     {"models", "training"},
-    {"tasks", "distillation"},
+    {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
     {"scoring"},
-    {"experiment"},
+    {"experiment", "sweeps"},
     {
         "extract_wikipedia",
         "make_vocab",
@@ -28,6 +28,8 @@ LAYERS = [
         "extract_teacher",
         "distill",
         "evaluate",
+        "predict",
+        "sweep",
     },
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

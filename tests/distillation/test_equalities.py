@@ -8,12 +8,11 @@ from mirrored import two_mirrored
 from tiny_training import Run, context, largest_difference, write_records
 
 from tfdistill.distillation import (
-    DISTRIBUTION,
     OBJECTIVES,
     bind_objectives,
     declare_objectives,
 )
-from tfdistill.records import Distribution, training_batches
+from tfdistill.records import DISTRIBUTION, Distribution, training_batches
 from tfdistill.replicas import OneDevice
 
 GOLDEN = golden("transformer_distillation")["soft_targets"]
@@ -136,14 +135,17 @@ def test_teacher_is_frozen_and_without_dropout(records):
     from tiny_training import CONFIG
 
     from tfdistill.distillation import live_teacher
-    from tfdistill.models.masked_lm import MaskedLM
+    from tfdistill.models.bert import Bert
     from tfdistill.models.weights import named_weights
 
-    model = MaskedLM(CONFIG, 99)
+    model = Bert(CONFIG, 99)
     before = named_weights(model)
-    ask = live_teacher([model], frozenset({DISTRIBUTION, "hidden_states"}))
+    ask = live_teacher([model])
+    reads = frozenset({DISTRIBUTION, "hidden_states"})
     batch = next(batches(records))
-    answers = [ask(batch)[DISTRIBUTION].log_probs.numpy() for _ in range(2)]
+    answers = [
+        ask(batch, reads)[DISTRIBUTION].log_probs.numpy() for _ in range(2)
+    ]
     np.testing.assert_array_equal(*answers)
     assert model.trainable_variables == []
     assert largest_difference(before, named_weights(model))[0] == 0.0

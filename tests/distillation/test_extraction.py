@@ -15,10 +15,15 @@ from tiny_training import (
     largest_difference,
 )
 
-from tfdistill.distillation import DISTRIBUTION, live_teacher
-from tfdistill.distillation.extraction import extract_shards, knowledge_schema
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.distillation import live_teacher
+from tfdistill.distillation.extraction import (
+    check_open,
+    extract_shards,
+    knowledge_schema,
+)
+from tfdistill.models.bert import Bert
 from tfdistill.records import (
+    DISTRIBUTION,
     RecordSetWriter,
     Schema,
     evaluation_batches,
@@ -37,7 +42,7 @@ def write_inputs(folder, layout):
         schema=Schema(features(), layout),
         identity={"task": "mlm"},
         shard_names=NAMES,
-        vocabulary=None,
+        files={},
     )
     made = examples(sum(SIZES))
     for name, size in zip(NAMES, SIZES, strict=True):
@@ -48,14 +53,14 @@ def write_inputs(folder, layout):
 
 
 def prepared(records, folder, spec):
-    codec = make_codec(spec, V, records.schema.layout)
-    added, schema = knowledge_schema(records, codec, V)
+    codec = make_codec([spec], records.with_vocabulary(V).shapes())
+    added, schema = knowledge_schema(records, codec)
     writer = RecordSetWriter(
         str(folder),
         schema=schema,
         identity={"knowledge": spec},
         shard_names=NAMES,
-        vocabulary=None,
+        files={},
     )
     return codec, added, writer
 
@@ -63,7 +68,7 @@ def prepared(records, folder, spec):
 def extract(records, folder, spec, *, replicas=None, batch_size=4):
     replicas = replicas or OneDevice()
     with replicas.scope():
-        teacher = MaskedLM(CONFIG, 99)
+        teacher = Bert(CONFIG, 99)
     codec, added, writer = prepared(records, folder, spec)
     extract_shards(
         records,
@@ -109,13 +114,14 @@ def test_inputs_are_kept_and_order_too(tmp_path, layout, spec):
 def test_what_is_stored_is_what_the_teacher_says(tmp_path, layout):
     records = write_inputs(tmp_path / "in", layout)
     found = extract(records, tmp_path / "out", "top_k(k=3)")
-    ask = live_teacher([MaskedLM(CONFIG, 99)], frozenset({DISTRIBUTION}))
-    codec = found.codec(V)
+    ask = live_teacher([Bert(CONFIG, 99)])
+    reads = frozenset({DISTRIBUTION})
+    codec = found.codec()
     for batch in evaluation_batches(
         found, batch_size=17, process_slice=(0, 17)
     ):
-        expected = ask(batch)[DISTRIBUTION].log_probs.numpy()
-        stored = codec.decode(batch)
+        expected = ask(batch, reads)[DISTRIBUTION].log_probs.numpy()
+        stored = codec.decode(batch)[DISTRIBUTION]
         weights = batch["masked_lm_weights"].numpy().astype(bool)
         order = np.argsort(-expected, axis=-1, kind="stable")[..., :3]
         np.testing.assert_array_equal(
@@ -152,7 +158,7 @@ def test_a_rerun_does_only_what_is_missing_or_damaged(tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-4])
     done = extract_shards(
         records,
-        MaskedLM(CONFIG, 99),
+        Bert(CONFIG, 99),
         codec,
         added,
         writer,
@@ -203,18 +209,17 @@ def test_recorded_teacher_is_the_live_one(tmp_path, spec, objective):
 def test_records_that_cannot_be_asked_about_are_refused(tmp_path):
     records = write_inputs(tmp_path / "in", "packed")
     found = extract(records, tmp_path / "out", "top_k(k=3)")
-    codec = make_codec("top_k(k=3)", V, "packed")
     with pytest.raises(ValueError, match="holds knowledge already"):
-        knowledge_schema(found, codec, V)
+        check_open(found)
     unmasked = Schema(
         tuple(f for f in features() if not f.name.startswith("masked"))
     )
     writer = RecordSetWriter(
         str(tmp_path / "unmasked"),
         schema=unmasked,
-        identity={},
+        identity={"settings": {"dynamic_masking": True}},
         shard_names=[],
-        vocabulary=None,
+        files={},
     )
     with pytest.raises(ValueError, match="masked anew in every epoch"):
-        knowledge_schema(writer.finish(), codec, V)
+        check_open(writer.finish())

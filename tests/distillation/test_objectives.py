@@ -12,7 +12,6 @@ import tensorflow as tf
 from tiny_training import CONFIG, KINDS, Run, V, context, write_records
 
 from tfdistill.distillation import (
-    DISTRIBUTION,
     FEATURES,
     bind_objectives,
     declare_objectives,
@@ -21,9 +20,9 @@ from tfdistill.distillation import (
 from tfdistill.distillation.objectives import Bind, Kind
 from tfdistill.distillation.objectives.layers import on_pairs
 from tfdistill.losses.reduction import Parts, loss_of, summed
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.records import training_batches
+from tfdistill.records import DISTRIBUTION, training_batches
 from tfdistill.replicas import OneDevice
 
 # Another width, depth and head count than the student's 2, 12 and 3.
@@ -175,8 +174,9 @@ def test_only_what_is_read_is_asked_for(name):
 def test_weights_follow_their_schedule():
     specs = ("labels(weight=1, final_weight=0, start_step=10, end_step=30)",)
     (one,) = bound(*specs)
-    found = [float(one.weight(tf.constant(float(s)))) for s in range(0, 40, 5)]
-    assert found == [0, 0, 1, 0.75, 0.5, 0.25, 0, 0]
+    assert (one.start_step, one.end_step) == (10, 30)
+    found = [float(one.ramp(tf.constant(float(s)))) for s in range(10, 30, 5)]
+    assert found == [1, 0.75, 0.5, 0.25]
 
 
 def test_two_stages_switch_by_step(records):
@@ -296,14 +296,14 @@ def test_an_objective_is_added_as_the_map_says(records, monkeypatch):
 
 
 def test_teachers_are_averaged(records):
-    models = [MaskedLM(TEACHER, seed) for seed in (1, 2)]
+    models = [Bert(TEACHER, seed) for seed in (1, 2)]
     batch = next(batches(records))
     reads = frozenset({DISTRIBUTION})
     one, two = (
-        tf.exp(live_teacher([m], reads)(batch)[DISTRIBUTION].log_probs)
+        tf.exp(live_teacher([m])(batch, reads)[DISTRIBUTION].log_probs)
         for m in models
     )
-    both = live_teacher(models, reads)(batch)[DISTRIBUTION].log_probs
+    both = live_teacher(models)(batch, reads)[DISTRIBUTION].log_probs
     np.testing.assert_allclose(tf.exp(both), (one + two) / 2, rtol=1e-5)
     with pytest.raises(ValueError, match="of 2 teachers cannot be averaged"):
-        live_teacher(models, frozenset({"hidden_states/0"}))
+        live_teacher(models)(batch, frozenset({"hidden_states/0"}))

@@ -22,6 +22,7 @@ from tfdistill.config.options import (
     Artefacts,
     Corpus,
     Devices,
+    Examples,
     General,
     Knowledge,
     Masking,
@@ -29,7 +30,7 @@ from tfdistill.config.options import (
 )
 from tfdistill.distillation import OBJECTIVES, declare_objectives
 from tfdistill.models.specs import STUDENTS
-from tfdistill.records import make_codec
+from tfdistill.records import Shapes, make_codec
 from tfdistill.tasks import TASKS
 from tfdistill.training import OPTIMIZERS, Schedule
 
@@ -45,9 +46,13 @@ COMMANDS = (
     "extract_teacher",
     "distill",
     "evaluate",
+    "predict",
+    "augment",
+    "sweep",
 )
+WIKI_CHAIN = COMMANDS[:7]
 # Commands that run a model say where.
-ON_DEVICES = {"finetune", "extract_teacher", "distill", "evaluate"}
+ON_DEVICES = {"finetune", "extract_teacher", "distill", "evaluate", "predict"}
 VOCABULARY_SIZE = 1000
 
 
@@ -132,7 +137,7 @@ def declared(
 
 def test_the_published_chain_is_there() -> None:
     chain = [command for command, _ in header_commands(SMOKE_WIKI)]
-    assert chain == list(COMMANDS)
+    assert chain == list(WIKI_CHAIN)
     published = header_commands(ROOT / "configs" / "wiki.flags")
     assert (
         "extract_teacher",
@@ -140,7 +145,7 @@ def test_the_published_chain_is_there() -> None:
     ) in published
     # That teacher exists, and its vocabulary with it.
     assert [command for command, _ in published] == [
-        c for c in COMMANDS if c not in ("make_vocab", "finetune")
+        c for c in WIKI_CHAIN if c not in ("make_vocab", "finetune")
     ]
 
 
@@ -185,10 +190,19 @@ def check_specs(chosen: dict[type[Options], Any]) -> None:
     assert chosen[General].task in TASKS
     if training.objective:
         declare_objectives(training.objective, OBJECTIVES)
+    is_mlm = chosen[General].task == "mlm"
     make_codec(
-        chosen[Knowledge].knowledge,
-        VOCABULARY_SIZE,
-        chosen[Masking].record_layout,
+        chosen[Knowledge].knowledge or ["top_k(k=10)" if is_mlm else "logits"],
+        Shapes(
+            layout=chosen[Examples].record_layout,
+            max_seq_length=chosen[Examples].max_seq_length,
+            num_slots=chosen[Masking].max_predictions_per_seq if is_mlm else 0,
+            vocabulary_size=VOCABULARY_SIZE,
+            num_classes=0 if is_mlm else 2,
+            num_layers=12,
+            hidden_dim=768,
+            num_heads=12,
+        ),
     )
     parse_spec(training.optimizer, OPTIMIZERS)
     Schedule(

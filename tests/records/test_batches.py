@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from small_records import write_set
+import tensorflow as tf
+from small_records import write_set, write_uneven_set
 
 from tfdistill.records import (
     evaluation_batches,
@@ -30,6 +31,7 @@ def order(records, batches, *, processes=1, batch_size=10, **more):
             shuffle_buffer_size=more.get("shuffle_buffer_size", 1000),
             first_step=more.get("first_step", 0),
             process_slice=(p * size, size),
+            length_window=more.get("length_window", 1),
         )
         for p in range(processes)
     ]
@@ -60,6 +62,16 @@ def test_order_does_not_depend_on_the_number_of_processes(
 
 def test_order_depends_on_the_seed(records):
     assert order(records, 5) != order(records, 5, seed=2)
+
+
+def test_order_is_that_of_version_1(records):
+    """So that its runs go on; the numbers are what that version gave."""
+    seen = order(records, 3, shuffle_buffer_size=7, first_step=3)
+    assert [seen[:10], seen[10:20], seen[20:]] == [
+        [35, 23, 14, 37, 34, 41, 38, 8, 42, 39],
+        [45, 44, 46, 40, 36, 48, 33, 47, 49, 43],
+        [6, 5, 0, 4, 2, 7, 11, 9, 12, 3],
+    ]
 
 
 @pytest.mark.parametrize("first_step", [1, 4, 5, 6, 13])
@@ -151,3 +163,154 @@ def test_damage_that_shows_while_reading_names_the_file(records):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"3\.tfrecord is cut or damaged"):
         order(records, 10)
+
+
+# Of 50 examples; most of them are short.
+LENGTHS = [
+    100 if n == 7 else 3 + (13 * n) % (60 if n % 5 == 0 else 14)
+    for n in range(50)
+]
+
+
+@pytest.fixture
+def uneven(tmp_path):
+    return write_uneven_set(tmp_path / "uneven", LENGTHS)
+
+
+def global_batches(records, batches, *, processes=1, batch_size=5, **more):
+    """Of each global batch all processes' parts."""
+    size = batch_size // processes
+    arguments = {"seed": 1, "shuffle_buffer_size": 1000, "first_step": 0}
+    streams = [
+        training_batches(
+            records,
+            batch_size=batch_size,
+            process_slice=(p * size, size),
+            **(arguments | more),
+        )
+        for p in range(processes)
+    ]
+    return [[next(stream) for stream in streams] for _ in range(batches)]
+
+
+def evaluated(records, *, processes=1, batch_size=5):
+    rows = -(-batch_size // processes)
+    streams = [
+        evaluation_batches(
+            records,
+            batch_size=batch_size,
+            process_slice=(p * rows, rows),
+            rows=rows * processes,
+        )
+        for p in range(processes)
+    ]
+    return list(zip(*streams, strict=True))
+
+
+def untrimmed(records):
+    """All examples, decoded to their full length."""
+    paths = [str(shard.path) for shard in records.shards]
+    examples = list(tf.data.TFRecordDataset(paths))
+    return records.schema.decode(tf.stack(examples))
+
+
+@pytest.mark.parametrize("read", [global_batches, evaluated])
+def test_batches_are_as_long_as_the_longest_of_all_processes(uneven, read):
+    args = {"batches": 20} if read is global_batches else {}
+    whole = untrimmed(uneven)
+    shorter_parts = 0
+    seen = set()
+    for parts in read(uneven, **args, processes=2, batch_size=4):
+        # Of copies at the end, too.
+        numbers = [part["input_ids"].numpy()[:, 1] for part in parts]
+        longest = [max(LENGTHS[n] for n in part) for part in numbers]
+        # Multiples of 16, and the most that there is.
+        length = min(-(-max(longest) // 16) * 16, 100)
+        shorter_parts += min(longest) <= length - 16
+        seen.add(length)
+        for part, rows in zip(parts, numbers, strict=True):
+            for name in ("input_ids", "input_mask", "segment_ids"):
+                expected = whole[name].numpy()[rows]
+                np.testing.assert_array_equal(
+                    part[name], expected[:, :length], name
+                )
+                assert not expected[:, length:].any()
+    assert shorter_parts > 3
+    assert seen == {16, 32, 48, 100}
+
+
+@pytest.mark.parametrize(
+    ("longest", "most", "length"),
+    [
+        (3, 512, 16),
+        (17, 512, 32),
+        (129, 512, 160),
+        (257, 512, 320),
+        (513, 1000, 640),
+        (900, 1000, 1000),
+        (9, 10, 10),
+    ],
+)
+def test_few_lengths_come_by(tmp_path, longest, most, length):
+    records = write_uneven_set(tmp_path / "set", [longest], most)
+    (batch,) = evaluation_batches(records, batch_size=1, process_slice=(0, 1))
+    assert batch["input_ids"].shape == (1, length)
+
+
+WINDOW = 5
+
+
+def test_an_epoch_of_windows_holds_every_example_once(uneven):
+    seen = order(uneven, 15, length_window=WINDOW)
+    epochs = [seen[:50], seen[50:100], seen[100:150]]
+    assert all(sorted(e) == list(range(50)) for e in epochs)
+    assert len({tuple(e) for e in epochs}) == 3
+
+
+def test_windows_run_across_epochs(uneven):
+    # Of 24 examples each: 25 of them are 12 epochs.
+    seen = order(uneven, 75, batch_size=8, length_window=3)
+    assert sorted(seen) == sorted([*range(50)] * 12)
+
+
+def test_windows_do_not_depend_on_the_number_of_processes(uneven):
+    alone = order(uneven, 7, length_window=WINDOW)
+    assert order(uneven, 7, processes=2, length_window=WINDOW) == alone
+    assert alone != order(uneven, 7, length_window=WINDOW, seed=2)
+
+
+@pytest.mark.parametrize("first_step", [4, 5, 18])
+def test_windows_go_on_at_any_step(uneven, first_step):
+    """In the middle of a window and of an epoch."""
+    args = {"batch_size": 3, "length_window": WINDOW}
+    rest = order(uneven, 22 - first_step, first_step=first_step, **args)
+    assert rest == order(uneven, 22, **args)[first_step * 3 :]
+
+
+def test_examples_of_like_length_are_dealt_out_together(uneven):
+    def lengths(window):
+        found = global_batches(uneven, 40, length_window=window)
+        return [
+            [LENGTHS[n] for n in part["record_index"].numpy()]
+            for (part,) in found
+        ]
+
+    def padding(batches):
+        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
+
+    dealt, plain = lengths(WINDOW), lengths(1)
+    assert sum(map(sum, dealt)) == sum(map(sum, plain))
+    assert padding(dealt) < 0.5 * padding(plain)
+    shuffled = 0
+    for start in range(0, 40, WINDOW):
+        window = dealt[start : start + WINDOW]
+        # The same examples as without, cut where their lengths are.
+        before = plain[start : start + WINDOW]
+        assert sorted(itertools.chain(*window)) == sorted(
+            itertools.chain(*before)
+        )
+        for one, other in itertools.pairwise(sorted(window, key=max)):
+            assert max(one) <= min(other)
+        shuffled += window != sorted(window, key=max)
+    # Short batches do not all come first.
+    assert shuffled > 4

@@ -1,11 +1,22 @@
-"""Codecs against the distributions that they store."""
+"""Codecs against what they store: distributions, logits, features."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdistill.records import Schema, make_codec, masked_lm_features, truncate
-from tfdistill.records.schema import Feature
+from tfdistill.records import (
+    DISTRIBUTION,
+    Feature,
+    Schema,
+    Shapes,
+    make_codec,
+    masked_lm_features,
+    sentence_features,
+    stored_pieces,
+    truncate,
+)
 from tfdistill.records.top_k import split_top_k
 
 V, P = 50, 3
@@ -15,9 +26,19 @@ LOG_PROBS = LOGITS - np.log(np.exp(LOGITS).sum(-1, keepdims=True))
 SLOTS = [3, 2]
 
 
+def shapes(layout="packed", size=V):
+    return Shapes(
+        layout=layout,
+        max_seq_length=8,
+        num_slots=P,
+        vocabulary_size=size,
+        num_classes=0,
+    )
+
+
 def stored(spec, layout):
     """Put logits through a codec, a schema and back."""
-    codec = make_codec(spec, V, layout)
+    codec = make_codec([spec], shapes(layout))
     features = (
         *masked_lm_features(
             max_seq_length=8,
@@ -26,11 +47,12 @@ def stored(spec, layout):
             is_masked=True,
             has_next_sentence=False,
         ),
-        *codec.features(P, V),
+        *codec.features(),
     )
     schema = Schema(features, layout)
     answers = {
-        k: v.numpy() for k, v in codec.encode(tf.constant(LOGITS)).items()
+        k: v.numpy()
+        for k, v in codec.encode({"logits": tf.constant(LOGITS)}).items()
     }
     serialized = []
     for row, slots in enumerate(SLOTS):
@@ -44,7 +66,7 @@ def stored(spec, layout):
         example |= {k: v[row, :kept].ravel() for k, v in answers.items()}
         serialized.append(schema.encode(example))
     batch = schema.decode(tf.constant(serialized))
-    return codec.decode(batch), batch, serialized
+    return codec.decode(batch)[DISTRIBUTION], batch, serialized
 
 
 @pytest.mark.parametrize("layout", ["packed", "plain"])
@@ -88,16 +110,17 @@ def test_whole(layout):
 def test_tail_of_a_confident_teacher_is_no_rounding_noise():
     logits = np.zeros([1, 1, 200], np.float32)
     logits[..., :128] = 40.0
-    codec = make_codec("top_k(k=128)", 200, "packed")
-    tail = float(codec.encode(tf.constant(logits))["tail_log_mass"][0, 0])
+    codec = make_codec(["top_k(k=128)"], shapes(size=200))
+    answers = codec.encode({"logits": tf.constant(logits)})
+    tail = float(answers["tail_log_mass"][0, 0])
     expected = np.log(72) - 40 - np.log(128 + 72 * np.exp(-40.0))
     assert abs(tail - expected) < 1e-4
 
 
 def test_ties_at_the_edge_are_counted_in_the_tail():
     logits = np.log(np.array([[[0.4, 0.15, 0.15, 0.15, 0.15]]], np.float32))
-    codec = make_codec("top_k(k=2)", 5, "packed")
-    tail = codec.encode(tf.constant(logits))["tail_log_mass"]
+    codec = make_codec(["top_k(k=2)"], shapes(size=5))
+    tail = codec.encode({"logits": tf.constant(logits)})["tail_log_mass"]
     np.testing.assert_allclose(np.exp(tail), [[0.45]], rtol=1e-5)
 
 
@@ -133,13 +156,214 @@ def test_plain_layout_has_the_source_systems_features():
         ("top_k(k=most)", "neither positive"),
         ("top_k(k=2.5)", "neither positive"),
         ("top_k", "lacks k"),
-        ("top_p(p=1)", "Known: top_k"),
+        ("top_p(p=1)", "Known: .*top_k"),
         ("top_k(n=1)", "Known: k"),
     ],
 )
 def test_wrong_specs_are_refused(spec, message):
     with pytest.raises(ValueError, match=message):
-        make_codec(spec, V, "packed")
+        make_codec([spec], shapes())
+
+
+# Of a teacher with N layers of D numbers and H heads, on sentences of C
+# classes, of which these examples have so many tokens.
+N, D, H, C = 3, 6, 2, 4
+TOKENS = [8, 3, 5]
+
+
+def of_sentences(layout="packed", num_classes=C):
+    return Shapes(
+        layout=layout,
+        max_seq_length=8,
+        num_slots=0,
+        vocabulary_size=V,
+        num_classes=num_classes,
+        num_layers=N,
+        hidden_dim=D,
+        num_heads=H,
+    )
+
+
+def said(length=8, num_classes=C):
+    """What a teacher says of a batch, also of the padding in it."""
+
+    def layers(count, *shape):
+        return {
+            i: RNG.normal(size=[len(TOKENS), *shape]).astype(np.float32)
+            for i in range(count)
+        }
+
+    by_head = (H, length, D // H)
+    return {
+        "logits": RNG.normal(size=[len(TOKENS), num_classes]),
+        "hidden_states": layers(N + 1, length, D),
+        "attention_scores": layers(N, H, length, length),
+        "queries": layers(N, *by_head),
+        "keys": layers(N, *by_head),
+        "values": layers(N, *by_head),
+    }
+
+
+def stored_beside_sentences(codec, outputs, layout="packed", length=None):
+    """Put outputs through a codec, a schema and back; returns both ends."""
+    inputs = sentence_features(8, V, C, has_labels=True)
+    schema = Schema((*inputs, *codec.features()), layout)
+    answers = codec.encode(
+        tf.nest.map_structure(lambda x: tf.constant(x, tf.float32), outputs)
+    )
+    serialized = []
+    for row, count in enumerate(TOKENS):
+        own = {"L": slice(count)}
+        example = {
+            "input_ids": np.arange(count),
+            "segment_ids": np.zeros(count, int),
+            "labels": np.array([row]),
+        }
+        for feature in codec.features():
+            cut = tuple(own.get(axis, slice(None)) for axis in feature.axes)
+            example[feature.name] = (
+                answers[feature.name][row].numpy()[cut].ravel()
+            )
+        serialized.append(schema.encode(example))
+    batch = schema.decode(tf.constant(serialized), length)
+    return codec.decode(batch), batch
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+@pytest.mark.parametrize("num_classes", [1, C])
+def test_logits(layout, num_classes):
+    codec = make_codec(["logits"], of_sentences(layout, num_classes))
+    assert codec.gives == {"logits", DISTRIBUTION}
+    assert codec.reads == {"logits"}
+    outputs = said(num_classes=num_classes)
+    found, batch = stored_beside_sentences(codec, outputs, layout)
+    expected = outputs["logits"].astype(np.float32)
+    np.testing.assert_array_equal(found["logits"], expected)
+    probs = np.exp(expected) / np.exp(expected).sum(-1, keepdims=True)
+    distribution = found[DISTRIBUTION]
+    np.testing.assert_allclose(np.exp(distribution.log_probs), probs, rtol=1e-5)
+    assert distribution.ids is None and distribution.tail_log_mass is None
+    assert batch["labels"].numpy().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("bits", "exact"), [("", 2.0**-11), (", bits=32", 0)])
+@pytest.mark.parametrize("length", [8, 10])
+def test_features(bits, exact, length):
+    """The teacher's batch was padded to 8 tokens, the student's to more."""
+    spec = (
+        "features(hidden_states=[0, 3], attention_scores=[2], queries=[1], "
+        f"keys=[0, 1], values=[2]{bits})"
+    )
+    codec = make_codec([spec], of_sentences())
+    names = {
+        *("hidden_states/0", "hidden_states/3", "attention_scores/2"),
+        *("queries/1", "keys/0", "keys/1", "values/2"),
+    }
+    assert codec.gives == codec.reads == names
+    assert {feature.name for feature in codec.features()} == names
+    outputs = said()
+    found, _ = stored_beside_sentences(codec, outputs, length=length)
+    for name in names:
+        field, number = name.split("/")
+        full = found[field][int(number)].numpy()
+        expected = np.zeros_like(full)
+        for row, count in enumerate(TOKENS):
+            one = outputs[field][int(number)][row]
+            # Tokens are the axes of 8; the others are 2, 3 and 6.
+            own = tuple(slice(count if n == 8 else n) for n in one.shape)
+            expected[row][own] = one[own]
+        sizes = [length if n == 8 else n for n in one.shape]
+        assert full.shape == (len(TOKENS), *sizes)
+        np.testing.assert_allclose(full, expected, rtol=exact)
+    assert {field: set(numbers) for field, numbers in found.items()} == {
+        "hidden_states": {0, 3},
+        "attention_scores": {2},
+        "queries": {1},
+        "keys": {0, 1},
+        "values": {2},
+    }
+
+
+def test_a_layer_that_is_named_twice_is_stored_once():
+    spec = "features(hidden_states=[1, 1, 0])"
+    names = [f.name for f in make_codec([spec], of_sentences()).features()]
+    assert names == ["hidden_states/1", "hidden_states/0"]
+
+
+def test_several_codecs_together():
+    codec = make_codec(
+        [
+            "logits",
+            "features(hidden_states=[1], bits=32)",
+            "features(hidden_states=[2], keys=[0], bits=32)",
+        ],
+        of_sentences(),
+    )
+    layers = {"hidden_states/1", "hidden_states/2", "keys/0"}
+    assert codec.reads == layers | {"logits"}
+    assert codec.gives == layers | {"logits", DISTRIBUTION}
+    assert stored_pieces(codec) is None
+    outputs = said()
+    found, _ = stored_beside_sentences(codec, outputs)
+    assert set(found) == {"logits", DISTRIBUTION, "hidden_states", "keys"}
+    np.testing.assert_allclose(found["logits"], outputs["logits"], rtol=1e-6)
+    assert set(found["hidden_states"]) == {1, 2}
+    for field, number in (
+        ("hidden_states", 1),
+        ("hidden_states", 2),
+        ("keys", 0),
+    ):
+        np.testing.assert_array_equal(
+            found[field][number][0], outputs[field][number][0]
+        )
+
+
+def test_distributions_and_features_together():
+    both = dataclasses.replace(
+        shapes(), num_layers=N, hidden_dim=D, num_heads=H
+    )
+    codec = make_codec(["top_k(k=4)", "features(values=[0])"], both)
+    assert codec.gives == {DISTRIBUTION, "values/0"}
+    assert codec.reads == {"logits", "values/0"}
+    assert stored_pieces(codec) == 4
+    assert stored_pieces(make_codec(["top_k(k=all)"], both)) is None
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        (["features(hidden_states=[4])"], r"\[4\]\): the teacher's are 0 to 3"),
+        (["features(hidden_states=[-1])"], "the teacher's are 0 to 3"),
+        (["features(attention_scores=[0, 3])"], "teacher's are 0 to 2"),
+        (["features(keys=[3])"], r"keys=\[3\]\): the teacher's are 0 to 2"),
+        (["features(queries=[1.0])"], "the teacher's are 0 to 2"),
+        (["features(values=[True])"], "the teacher's are 0 to 2"),
+        (["features(hidden_states=2)"], r"=2\) is no list such as \[0, 2\]"),
+        (["features(keys=all)"], r"keys=all\) is no list such as"),
+        (["features"], "name some of hidden_states, attention_scores, queries"),
+        (["features(bits=32)"], "name some of hidden_states"),
+        (["features(hidden_states=[0], bits=8)"], "bits=8.*16 and 32 are pos"),
+        (["features(logits=[0])"], "Known: hidden_states, .*, bits"),
+        (["logits", "logits"], "logits, logits: stored twice"),
+        (
+            ["features(keys=[0, 1])", "features(keys=[1])"],
+            r"keys=\[1\]\): stored twice",
+        ),
+        (["top_k(k=2)"], "masked positions, which these records do not have"),
+        (["top_k(k=all)"], "masked positions, which these records do not have"),
+        (["logits(k=2)"], "Known: none"),
+    ],
+)
+def test_wrong_specs_for_sentences_are_refused(specs, message):
+    with pytest.raises(ValueError, match=message):
+        make_codec(specs, of_sentences())
+
+
+def test_what_does_not_go_with_the_records_is_refused():
+    with pytest.raises(ValueError, match=r"features .* packed records only"):
+        make_codec(["features(keys=[0])"], of_sentences("plain"))
+    with pytest.raises(ValueError, match=r"for pieces there is top_k\(k=all\)"):
+        make_codec(["logits"], shapes())
 
 
 def test_packed_types_are_narrow():

@@ -1,5 +1,6 @@
 """Record sets: whole or refused, and the same whatever was killed."""
 
+import dataclasses
 import json
 import random
 
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 from small_records import SCHEMA, example, write_set
 
-from tfdistill.records import RecordSetWriter, open_record_set
+from tfdistill.records import DISTRIBUTION, RecordSetWriter, open_record_set
 
 SIZES = [5, 3, 0, 4]
 
@@ -75,13 +76,23 @@ def test_manifest_cannot_point_elsewhere(tmp_path):
         open_record_set(str(tmp_path / "set"))
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "vocab.json"])
+def test_tokenizer_is_beside_the_records(tmp_path, name):
+    records = write_set(tmp_path / "set", [2])
+    assert records.tokenizer_folder is None
+    (tmp_path / "set" / name).write_text("")
+    assert records.tokenizer_folder == tmp_path / "set"
+    foreign = dataclasses.replace(records, identity={})
+    assert foreign.tokenizer_folder is None
+
+
 def writer_for(folder, identity=None):
     return RecordSetWriter(
         str(folder),
         schema=SCHEMA,
         identity=identity or {"task": "mlm"},
         shard_names=[f"{i}.tfrecord" for i in range(len(SIZES))],
-        vocabulary=None,
+        files={},
     )
 
 
@@ -187,12 +198,13 @@ def test_published_records_are_read(tmp_path, extra, knowledge):
     for path in (str(tmp_path), str(tmp_path / "*.tfrecord")):
         found = open_record_set(path)
         assert [s.examples for s in found.shards] == [1, 2]
-        assert found.knowledge == knowledge
+        assert found.knowledge == ((knowledge,) if knowledge else ())
     batch = found.schema.decode(tf.constant([published_example(**extra)]))
     assert batch["masked_lm_weights"].numpy().tolist() == [[1.0, 0.0]]
     assert batch["next_sentence_labels"].numpy().tolist() == [1]
     if knowledge:
-        got = found.codec(5).decode(batch)
+        found = found.with_vocabulary(5)
+        got = found.codec().decode(batch)[DISTRIBUTION]
         assert got.log_probs.shape[:2] == (1, 2)
 
 

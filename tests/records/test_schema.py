@@ -1,10 +1,13 @@
 """Examples come back as they were written, in both layouts."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdistill.records import Schema, masked_lm_features
+from tfdistill.records import Feature, Schema, masked_lm_features
+from tfdistill.records.examples import input_features
 
 
 def schema(layout, vocabulary_size=30522, length=12, slots=4, **kinds):
@@ -36,6 +39,7 @@ BATCH = {
     "masked_lm_weights": [1.0, 1.0, 0.0, 0.0],
     "next_sentence_labels": 1,
 }
+BY_TOKEN = {"input_ids", "input_mask", "segment_ids"}
 
 
 @pytest.mark.parametrize("layout", ["packed", "plain"])
@@ -123,3 +127,135 @@ def test_json_round_trip():
     assert Schema.from_json(made.to_json()) == made
     with pytest.raises(ValueError, match="no schema"):
         Schema.from_json({"features": []})
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+@pytest.mark.parametrize("length", [7, 9, 12])
+def test_padding_to_less_than_the_most(layout, length):
+    """In a graph, where the length is a tensor, and out of it."""
+    made = schema(layout)
+    short = {"input_ids": np.array([9]), "segment_ids": np.array([1])}
+    examples = tf.constant([made.encode(EXAMPLE), made.encode(EXAMPLE | short)])
+    expected = {
+        name: value[:length] if name in BY_TOKEN else value
+        for name, value in BATCH.items()
+    }
+    for decode in (made.decode, tf.function(made.decode, autograph=False)):
+        batch = decode(examples, tf.constant(length))
+        assert set(batch) == set(BATCH)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(batch[name][0], value, name)
+        rest = [0] * (length - 1)
+        assert batch["input_ids"][1].numpy().tolist() == [9, *rest]
+        assert batch["input_mask"][1].numpy().tolist() == [1, *rest]
+        assert batch["segment_ids"][1].numpy().tolist() == [1, *rest]
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+@pytest.mark.parametrize("vocabulary_size", [200, 30522, 65537])
+def test_tokens_are_counted(layout, vocabulary_size):
+    made = schema(layout, vocabulary_size)
+    examples = []
+    # Id 0 is no padding, and an example may have no masks.
+    for count in (12, 1, 5):
+        inputs = np.zeros(count, int)
+        none = np.zeros(0, int)
+        change = {"input_ids": inputs, "segment_ids": inputs}
+        change |= {"masked_lm_positions": none, "masked_lm_ids": none}
+        examples.append(made.encode(EXAMPLE | change))
+    counts = made.token_counts(tf.constant(examples))
+    assert counts.dtype == tf.int32
+    assert counts.numpy().tolist() == [12, 1, 5]
+    assert made.max_seq_length == 12
+
+
+# Two heads, three dimensions or slots.
+AXES = [("L", 3), (2, "L", 3), (2, "L", "L"), ("L", "L"), ("P", 3), (3,), (1,)]
+
+
+def beside(axes, bits=32, layout="packed", length=12):
+    """Inputs of at most 12 tokens and a feature of some axes beside them."""
+    size = int(np.prod([{"L": length, "P": 4}.get(a, a) for a in axes]))
+    feature = Feature(name="inside", length=size, axes=axes, bits=bits)
+    return Schema((*input_features(length, 100), feature), layout)
+
+
+def example_beside(values):
+    tokens = np.arange(1, 1 + values[0])
+    return {
+        "input_ids": tokens,
+        "segment_ids": np.zeros_like(tokens),
+        "inside": values[1].ravel(),
+    }
+
+
+def drawn(axes, tokens, slots=2):
+    """Values of an example's own tokens and slots."""
+    shape = [{"L": tokens, "P": slots}.get(axis, axis) for axis in axes]
+    return np.random.default_rng(tokens).normal(size=shape)
+
+
+@pytest.mark.parametrize("bits", [32, 16])
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_features_with_axes(axes, bits):
+    made = beside(axes, bits)
+    stored = [(n, drawn(axes, n)) for n in (5, 1, 7)]
+    serialized = [made.encode(example_beside(x)) for x in stored]
+    for length in (7, 10, None):
+        batch = made.decode(tf.constant(serialized), length)
+        found = batch["inside"].numpy()
+        assert found.dtype == np.float32
+        sizes = {"L": length or 12, "P": 4}
+        shape = [sizes.get(axis, axis) for axis in axes]
+        for row, (_, values) in zip(found, stored, strict=True):
+            expected = np.zeros(shape)
+            expected[tuple(slice(n) for n in values.shape)] = values
+            if "P" in axes:
+                # These keep their flat form, which codecs know.
+                row = row.reshape(shape)
+            np.testing.assert_allclose(
+                row, expected, rtol=2.0**-11 if bits == 16 else 1e-7
+            )
+        assert batch["input_ids"].shape == (3, sizes["L"])
+
+
+def test_half_as_many_bits_take_half_the_room():
+    sizes = {
+        bits: len(
+            beside(("L", 50), bits).encode(
+                example_beside((7, drawn(("L", 50), 7)))
+            )
+        )
+        for bits in (32, 16)
+    }
+    assert sizes[32] - sizes[16] == 7 * 50 * 2
+
+
+@pytest.mark.parametrize("value", [7e4, -1e30, np.inf, np.nan])
+def test_what_16_bits_cannot_hold_is_refused(value):
+    values = np.array([1.0, value])
+    says = r"'inside' holds \S+, which does not fit in 16 bits"
+    with pytest.raises(ValueError, match=says):
+        beside((2,), bits=16).encode(example_beside((5, values)))
+    beside((2,), bits=32).encode(example_beside((5, values)))
+    largest = np.array([65504.0, -65504.0])
+    batch = beside((2,), bits=16)
+    serialized = [batch.encode(example_beside((5, largest)))]
+    found = batch.decode(tf.constant(serialized))["inside"]
+    assert found.numpy().tolist() == [largest.tolist()]
+
+
+def test_plain_layout_has_features_of_classes():
+    made = beside((3,), layout="plain")
+    values = np.array([1.5, -2.0, 0.0])
+    serialized = tf.constant([made.encode(example_beside((5, values)))])
+    batch = made.decode(serialized, 5)
+    assert batch["inside"].numpy().tolist() == [values.tolist()]
+    assert batch["input_ids"].numpy().tolist() == [[1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_axes_are_kept_in_json(axes):
+    made = beside(axes, bits=16)
+    stored = json.loads(json.dumps(made.to_json()))
+    assert Schema.from_json(stored) == made

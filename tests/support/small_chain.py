@@ -13,10 +13,11 @@ import pytest
 import tensorflow as tf
 from absl import logging
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import load_model
 from tfdistill.models.formats.run_directory import save_model
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.text.word_pieces import WordPiece
 
 WORDS = [
     "the",
@@ -139,7 +140,7 @@ def build(c: pathlib.Path) -> None:
 
 def _write_models(c: pathlib.Path, other: list[str]) -> None:
     made = load_model(str(c / "teacher"))
-    wide = MaskedLM(
+    wide = Bert(
         BertConfig(
             vocabulary_size=len(VOCABULARY),
             num_layers=1,
@@ -155,8 +156,7 @@ def _write_models(c: pathlib.Path, other: list[str]) -> None:
     ):
         save_model(
             model,
-            vocabulary,
-            do_lower_case=is_uncased,
+            WordPiece(vocabulary, do_lower_case=is_uncased),
             parts=parts,
             path=c / name,
         )

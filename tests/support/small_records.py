@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
+from tfdistill.records.examples import input_features
 
 SCHEMA = Schema(
     masked_lm_features(
@@ -33,7 +34,7 @@ def write_set(folder, shard_sizes, identity=None):
         schema=SCHEMA,
         identity=identity or {"task": "mlm"},
         shard_names=names,
-        vocabulary=None,
+        files={},
     )
     number = 0
     for name, size in zip(names, shard_sizes, strict=True):
@@ -41,4 +42,30 @@ def write_set(folder, shard_sizes, identity=None):
             for _ in range(size):
                 shard.add(example(number))
                 number += 1
+    return writer.finish()
+
+
+def write_uneven_set(folder, lengths, max_seq_length=100):
+    """Write examples of so many tokens, numbered through, to two shards."""
+    writer = RecordSetWriter(
+        str(folder),
+        schema=Schema(input_features(max_seq_length, 1000)),
+        identity={"task": "mlm"},
+        shard_names=["0.tfrecord", "1.tfrecord"],
+        files={},
+    )
+    half = len(lengths) // 2
+    for name, numbers in (
+        ("0.tfrecord", range(half)),
+        ("1.tfrecord", range(half, len(lengths))),
+    ):
+        with writer.shard(name) as shard:
+            for number in numbers:
+                rest = range(2, lengths[number])
+                shard.add(
+                    {
+                        "input_ids": np.array([1, number, *rest]),
+                        "segment_ids": np.zeros(lengths[number], int),
+                    }
+                )
     return writer.finish()

@@ -15,16 +15,17 @@ from tfdistill.distillation import (
     live_teacher,
     recorded_teacher,
 )
+from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.masked_lm import MaskedLM
 from tfdistill.models.weights import named_weights, variable_names
 from tfdistill.records import (
     RecordSetWriter,
     Schema,
+    Shapes,
     make_codec,
     masked_lm_features,
 )
-from tfdistill.tasks import TASKS
+from tfdistill.tasks import MLM
 from tfdistill.training import Schedule, make_optimizer
 
 V, L, P = 60, 16, 4
@@ -37,12 +38,19 @@ CONFIG = BertConfig(
     dropout=0.1,
     initializer_range=0.2,
 )
+SHAPES = Shapes(
+    layout="packed",
+    max_seq_length=L,
+    num_slots=P,
+    vocabulary_size=V,
+    num_classes=0,
+)
 OBJECTIVES = ("soft_targets(weight=0.7)", "labels(weight=0.3)", "next_sentence")
 
 
 def features(codec=None):
     """Features of the examples, with a codec's if one is given."""
-    added = () if codec is None else codec.features(P, V)
+    added = () if codec is None else codec.features()
     return (
         *masked_lm_features(
             max_seq_length=L,
@@ -79,7 +87,7 @@ def write_records(folder, count):
         schema=Schema(features()),
         identity={"task": "mlm"},
         shard_names=["0.tfrecord", "1.tfrecord"],
-        vocabulary=None,
+        files={},
     )
     made = list(examples(count))
     for name, part in (("0.tfrecord", made[:5]), ("1.tfrecord", made[5:])):
@@ -93,10 +101,9 @@ def context(
     student=CONFIG, teacher=CONFIG, num_steps=1000, scope=contextlib.nullcontext
 ):
     """What objectives are bound to."""
-    task = TASKS["mlm"]
     return Context(
-        targets=task.targets,
-        soft_target=task.soft_target,
+        targets=MLM.targets,
+        soft_target=MLM.soft_target,
         student=student,
         teacher=teacher,
         num_steps=num_steps,
@@ -131,13 +138,12 @@ class Run:
             declared, context(CONFIG, teacher_config, scope=replicas.scope)
         )
         with replicas.scope():
-            self.student = MaskedLM(CONFIG, seed)
-            reads = frozenset().union(*(o.loss.teacher_reads for o in bound))
+            self.student = Bert(CONFIG, seed)
             source = None
             if teacher == "live":
-                source = live_teacher([MaskedLM(teacher_config, 99)], reads)
+                source = live_teacher([Bert(teacher_config, 99)])
             elif teacher == "recorded":
-                source = recorded_teacher(make_codec(knowledge, V, "packed"))
+                source = recorded_teacher(make_codec([knowledge], SHAPES))
             names = variable_names(self.student)
             for one in bound:
                 for name, variable in one.loss.variables.items():

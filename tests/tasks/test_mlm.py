@@ -17,12 +17,12 @@ from tfdistill.records import (
     masked_lm_features,
     training_batches,
 )
-from tfdistill.tasks import TASKS
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.tasks import MLM
+from tfdistill.text.word_pieces import WordPiece
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES += [f"w{i}" for i in range(30)] + [f"##p{i}" for i in range(15)]
-TOKENIZER = Tokenizer(PIECES, do_lower_case=True)
+TOKENIZER = WordPiece(PIECES, do_lower_case=True)
 L, P = 32, 6
 
 
@@ -47,7 +47,7 @@ def records(request, tmp_path):
             }
         },
         shard_names=["0.tfrecord"],
-        vocabulary=None,
+        files={},
     )
     rng = np.random.default_rng(0)
     with writer.shard("0.tfrecord") as shard:
@@ -68,7 +68,7 @@ def masked(records, *, first_step=0, process_slice=(0, 12), steps=1):
         shuffle_buffer_size=50,
         first_step=first_step,
         process_slice=process_slice,
-        transform=TASKS["mlm"].transform(records, TOKENIZER, 5),
+        transform=MLM.transform(records, TOKENIZER, 5),
     )
     return [next(stream) for _ in range(steps)]
 
@@ -136,7 +136,7 @@ def test_evaluation_masks_are_fixed(records):
                 records,
                 batch_size=5,
                 process_slice=(0, 5),
-                transform=TASKS["mlm"].transform(records, TOKENIZER, 5),
+                transform=MLM.transform(records, TOKENIZER, 5),
             )
         )
 
@@ -176,5 +176,5 @@ def test_metrics_against_counting():
         "teacher_kl": kl[real].mean(),
     }
     assert found == pytest.approx(expected, rel=1e-5)
-    assert set(found) == set(TASKS["mlm"].metrics)
+    assert set(found) == set(MLM.metrics)
     assert masked_lm_metrics({"masked_hits": 0.0, "masked_weights": 0.0}) == {}

@@ -1,7 +1,14 @@
 """Options, the flags made from them, and `name(key=value)` specs."""
 
 from tfdistill.config.command import run_command
-from tfdistill.config.fields import Options, option
+from tfdistill.config.fields import FlagNeededError, Options, option
 from tfdistill.config.specs import Spec, parse_spec
 
-__all__ = ["Options", "Spec", "option", "parse_spec", "run_command"]
+__all__ = [
+    "FlagNeededError",
+    "Options",
+    "Spec",
+    "option",
+    "parse_spec",
+    "run_command",
+]

@@ -1,6 +1,7 @@
 """Runs a command: flags in, one line of JSON out, one clear line on failure."""
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 from absl import flags, logging
 
 from tfdistill.config import options
-from tfdistill.config.fields import Options
+from tfdistill.config.fields import FlagNeededError, Options
 from tfdistill.launcher import Process, this_process
 
 EXIT_FAILED = 1
@@ -47,6 +48,7 @@ def run_command(
     """
     argv = list(sys.argv if argv is None else argv)
     command = _command_name(main)
+    usage = f"python -m {command} {example}"
     # Flags live in a set of their own; absl's logging asks the global one.
     flags.FLAGS.mark_as_parsed()
     process = Process()
@@ -60,17 +62,14 @@ def run_command(
         chosen = [_build(group, values) for group in groups]
         missing = [n for n in needs if values[n].value in (None, "", [])]
         if missing:
-            raise ValueError(
-                f"--{missing[0]} is needed. Example: "
-                f"python -m {command} {example}"
-            )
+            raise FlagNeededError(missing[0])
         if not process.is_alone and options.Devices not in groups:
             raise ValueError(
                 f"{process.launcher} has started {process.count} processes, "
                 "but this command makes its own (--num_processes)."
             )
     except (flags.Error, ValueError, OSError) as error:
-        _fail(process, command, _in_one_line(error), EXIT_USAGE)
+        _fail(process, command, _in_one_line(error, usage), EXIT_USAGE)
     verbose = int(values["verbosity"].value) > 0
     started = time.monotonic()
     try:
@@ -79,7 +78,12 @@ def run_command(
         _fail(process, command, str(error) or "interrupted", 130)
     except Exception as error:
         if isinstance(error, _failures()) and not verbose:
-            _fail(process, command, _in_one_line(error), EXIT_FAILED)
+            status = (
+                EXIT_USAGE
+                if isinstance(error, FlagNeededError)
+                else EXIT_FAILED
+            )
+            _fail(process, command, _in_one_line(error, usage), status)
         if process.is_alone:
             raise
         _fail(process, command, traceback.format_exc(), EXIT_FAILED)
@@ -93,6 +97,29 @@ def run_command(
     if process.is_chief:
         print(json.dumps(summary), flush=True)
     sys.exit(0)
+
+
+def read_options(
+    arguments: Sequence[str], *groups: type[Options]
+) -> list[Options]:
+    """Read options from a command line, as `run_command` does.
+
+    Args:
+        arguments: Flags, --flagfile among them.
+        *groups: The option classes to read.
+
+    Returns:
+        One instance of each of `groups`, in their order.
+
+    Raises:
+        ValueError: The flags do not parse or are out of range; the message
+            is one line.
+    """
+    try:
+        values = _parse(["", *arguments])
+    except flags.Error as error:
+        raise ValueError(_in_one_line(error)) from None
+    return [_build(group, values) for group in groups]
 
 
 def flags_of(*chosen: Options) -> list[str]:
@@ -150,7 +177,9 @@ def _failures() -> tuple[type[Exception], ...]:
     return (*known, tensorflow.errors.OpError) if tensorflow else known
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: Exception, usage: str = "") -> str:
+    if usage and isinstance(error, FlagNeededError):
+        return f"{error} Example: {usage}"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     name = type(error).__name__
@@ -175,17 +204,46 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         "verbosity", 0, "1 shows tracebacks", flag_values=values
     )
     try:
-        rest = values(argv)
+        rest = _read_flags(argv, values)
     except UnicodeDecodeError as error:
         raise ValueError(
             f"A --flagfile is not UTF-8: byte {error.start} cannot be decoded."
         ) from None
-    if len(rest) > 1:
+    if rest:
         raise ValueError(
-            f"Unexpected argument {rest[1]!r}: settings are given as "
+            f"Unexpected argument {rest[0]!r}: settings are given as "
             "--name=value."
         )
     return values
+
+
+def _read_flags(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """Read flagfiles, then the command line, which wins wherever it stands.
+
+    Of flagfiles the later one wins. A flag that may be repeated is taken
+    from the last one alone that gives it. Returns what is no flag.
+    """
+    files: list[list[str]] = []
+    explicit: list[str] = []
+    arguments = iter(argv[1:])
+    for argument in arguments:
+        name, is_whole, _ = (
+            argument.removeprefix("-").lstrip("-").partition("=")
+        )
+        if argument.startswith("-") and name == "flagfile":
+            path = [] if is_whole else itertools.islice(arguments, 1)
+            files.append([argument, *path])
+        else:
+            explicit.append(argument)
+    rest: list[str] = []
+    for source in [*files, explicit]:
+        given = values.read_flags_from_files(source)
+        for argument in given:
+            name = argument.lstrip("-").partition("=")[0]
+            if argument.startswith("-") and name in values:
+                values[name].unparse()
+        rest += values([argv[0], *given])[1:]
+    return rest
 
 
 def _define(field: dataclasses.Field, values: flags.FlagValues) -> None:

@@ -9,6 +9,14 @@ _LARGEST_INT = 2**63 - 1
 LARGEST_FLOAT = 3.4e38
 
 
+class FlagNeededError(ValueError):
+    """A flag is empty that what was asked for cannot do without."""
+
+    def __init__(self, name: str) -> None:
+        """Say which one."""
+        super().__init__(f"--{name} is needed.")
+
+
 def option(
     default: Any,
     help: str,

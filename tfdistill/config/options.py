@@ -23,9 +23,22 @@ class Artefacts(Options):
         "Folder (or one file) of text: one sentence per line, a blank line "
         "between documents.",
     )
-    vocab_file: str = option("", "WordPiece vocabulary, one piece per line.")
+    vocab_file: str = option(
+        "",
+        "WordPiece vocabulary, one piece per line; or vocab.json of byte-level "
+        "BPE, with merges.txt beside it.",
+    )
     records: str = option("", "Folder of training records, or a glob.")
     eval_records: str = option("", "Folder of held-out records, or a glob.")
+    test_records: str = option("", "Folder of records to predict.")
+    predictions: str = option(
+        "", "Folder for predictions, in GLUE's layout where there is one."
+    )
+    data_dir: str = option(
+        "",
+        "Folder with a task's tables: a folder of GLUE, or train, dev and "
+        "test as .tsv, .csv or .jsonl.",
+    )
     knowledge_records: str = option(
         "", "Folder of training records that carry teacher knowledge."
     )
@@ -54,11 +67,26 @@ class Artefacts(Options):
 class General(Options):
     """What is done, with which seed and how many processes for text."""
 
-    task: str = option("mlm", "Task: mlm.")
+    task: str = option(
+        "mlm",
+        "Task: mlm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, mnli_mm, qnli, "
+        "rte, wnli, ax, or xnli; classification or regression of your own "
+        "sentences or pairs.",
+    )
     random_seed: int = option(12345, "Seed of everything random.", minimum=0)
     num_processes: int = option(
-        0, "Processes for text work; 0: one per core.", minimum=0
+        0,
+        "Processes for text work, or runs of a sweep at a time; 0: one per "
+        "core, for runs one per GPU where there are any.",
+        minimum=0,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep(Options):
+    """What a sweep goes over."""
+
+    sweep: str = option("", "File with the axes of a sweep and their points.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,8 +125,8 @@ class Corpus(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Masking(Options):
-    """How masked-LM examples are made from text."""
+class Examples(Options):
+    """How long examples are, and how they are stored."""
 
     max_seq_length: int = option(
         128,
@@ -106,6 +134,37 @@ class Masking(Options):
         minimum=8,
         maximum=1 << 16,
     )
+    record_layout: str = option(
+        "packed",
+        "packed, or plain: int64 and float lists as BERT's own scripts "
+        "write them.",
+        choices=("packed", "plain"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tables(Options):
+    """Where tables of sentences have what."""
+
+    text_column: str = option(
+        "sentence", "Column of the sentence, of the first one of a pair."
+    )
+    pair_column: str = option("", "Column of a pair's second sentence, if any.")
+    label_column: str = option("label", "Column of the class or score.")
+    labels: str = option(
+        "",
+        "Classes in their order, separated by commas; empty: those of the "
+        "training table, sorted.",
+    )
+    examples_per_shard: int = option(
+        8192, "Examples in a shard of sentences.", minimum=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Masking(Options):
+    """How masked-LM examples are made from text."""
+
     max_predictions_per_seq: int = option(
         20,
         "Masked positions in an example, at most.",
@@ -149,21 +208,17 @@ class Masking(Options):
         "Bytes of text that one record shard is made from.",
         minimum=1 << 10,
     )
-    record_layout: str = option(
-        "packed",
-        "packed, or plain: int64 and float lists as BERT's own scripts "
-        "write them.",
-        choices=("packed", "plain"),
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Knowledge(Options):
     """What is stored of the teacher."""
 
-    knowledge: str = option(
-        "top_k(k=10)",
-        "Codec: top_k(k=10), or top_k(k=all) for the whole distribution.",
+    knowledge: tuple[str, ...] = option(
+        (),
+        "Codec, may be repeated: top_k(k=10), or top_k(k=all) for the whole "
+        "distribution; logits of classes; features(hidden_states=[0, 3], "
+        "attention_scores=[5]). Empty: top_k(k=10), or logits for classes.",
     )
     predict_batch_size: int = option(
         32,
@@ -195,6 +250,24 @@ class Training(Options):
     num_train_steps: int = option(100_000, "Steps of the optimizer.", minimum=1)
     num_warmup_steps: int = option(
         10_000, "Steps of linear warm-up.", minimum=0
+    )
+    num_train_epochs: float = option(
+        0.0,
+        "Times that the records are gone through; where it is given, "
+        "--num_train_steps and --num_warmup_steps follow from it.",
+        minimum=0.0,
+    )
+    warmup_proportion: float = option(
+        0.1,
+        "Share of the steps of --num_train_epochs that are warm-up.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    length_window: int = option(
+        1,
+        "Batches whose examples are dealt out anew, those of like length "
+        "together; 1: none.",
+        minimum=1,
     )
     learning_rate: float = option(5e-5, "Peak learning rate.", minimum=0.0)
     learning_rate_scaling: str = option(
@@ -246,18 +319,25 @@ class Training(Options):
     early_stop_metric: str = option(
         "",
         "Evaluation metric that stops training when it no longer improves, "
-        "for instance masked_accuracy; the best checkpoint is kept.",
+        "for instance masked_accuracy, or auto for the task's own; the best "
+        "checkpoint is kept.",
     )
     early_stop_patience: int = option(
-        3, "Evaluations without improvement before it stops.", minimum=1
+        3,
+        "Evaluations without improvement before it stops; 0: it never does, "
+        "but the best checkpoint is kept.",
+        minimum=0,
     )
 
 
 ALL: tuple[type[Options], ...] = (
     Artefacts,
     General,
+    Sweep,
     Devices,
     Corpus,
+    Examples,
+    Tables,
     Masking,
     Knowledge,
     Training,

@@ -1,7 +1,6 @@
 """What a student learns from whom, and the step in which it does."""
 
 from tfdistill.distillation.objectives import (
-    DISTRIBUTION,
     FEATURES,
     LOGITS,
     OBJECTIVES,
@@ -14,13 +13,11 @@ from tfdistill.distillation.objectives import (
 from tfdistill.distillation.step import TrainStep
 from tfdistill.distillation.teachers import (
     Teacher,
-    both_teachers,
     live_teacher,
     recorded_teacher,
 )
 
 __all__ = [
-    "DISTRIBUTION",
     "FEATURES",
     "LOGITS",
     "OBJECTIVES",
@@ -30,7 +27,6 @@ __all__ = [
     "Teacher",
     "TrainStep",
     "bind_objectives",
-    "both_teachers",
     "declare_objectives",
     "live_teacher",
     "recorded_teacher",

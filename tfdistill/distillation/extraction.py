@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.bert import Bert
 from tfdistill.progress import Progress
 from tfdistill.records import (
     Batch,
@@ -25,27 +25,29 @@ from tfdistill.records.record_set import Shard
 from tfdistill.replicas import Replicas, from_chief, share
 
 
-def knowledge_schema(
-    records: RecordSet, codec: Codec, vocabulary_size: int
-) -> tuple[Schema, Schema]:
-    """Returns the schemas of what is added and of the whole.
+def check_open(records: RecordSet) -> None:
+    """Refuse records that no knowledge can be added to.
 
     Raises:
-        ValueError: The records hold no masks, or hold knowledge already.
+        ValueError: They are masked anew in every epoch, or hold knowledge.
     """
-    positions = records.schema.feature("masked_lm_positions")
-    if positions is None:
+    if records.identity.get("settings", {}).get("dynamic_masking"):
         raise ValueError(
             f"{records.path} is masked anew in every epoch, so there is "
             "nothing that a teacher's answers could be stored for. Make "
             "records with --dynamic_masking=false, or distil from a live "
             "teacher."
         )
-    if records.knowledge is not None:
+    if records.knowledge:
         raise ValueError(
-            f"{records.path} holds knowledge already: {records.knowledge}."
+            f"{records.path} holds knowledge already: "
+            f"{', '.join(records.knowledge)}."
         )
-    added = codec.features(positions.length, vocabulary_size)
+
+
+def knowledge_schema(records: RecordSet, codec: Codec) -> tuple[Schema, Schema]:
+    """Returns the schemas of what is added and of the whole."""
+    added = codec.features()
     layout = records.schema.layout
     return (
         Schema(added, layout),
@@ -55,7 +57,7 @@ def knowledge_schema(
 
 def extract_shards(
     records: RecordSet,
-    teacher: MaskedLM,
+    teacher: Bert,
     codec: Codec,
     added: Schema,
     writer: RecordSetWriter,
@@ -96,8 +98,7 @@ def extract_shards(
     )
 
     def ask(batch: Batch) -> dict[str, tf.Tensor]:
-        outputs = teacher(batch, reads=frozenset({"logits"}), noise=None)
-        return codec.encode(outputs["logits"])
+        return codec.encode(teacher(batch, reads=codec.reads, noise=None))
 
     compiled = replicas.compile_map(ask)
     total = sum(shard.examples for shard in mine)
@@ -142,22 +143,32 @@ def _answered(
     )
     for batch, inputs in zip(batches, serialized, strict=True):
         answers = {k: v.numpy() for k, v in ask(batch).items()}
-        weights = batch["masked_lm_weights"].numpy()
+        masks = {"L": "input_mask", "P": "masked_lm_weights"}
+        counts = {
+            axis: batch[mask].numpy().sum(1).astype(int)
+            for axis, mask in masks.items()
+            if mask in batch
+        }
         for row, example in enumerate(inputs.numpy()):
-            yield _merged(example, answers, row, weights[row], added)
+            own = {axis: int(count[row]) for axis, count in counts.items()}
+            yield _merged(
+                example, {k: v[row] for k, v in answers.items()}, own, added
+            )
 
 
 def _merged(
     example: bytes,
     answers: dict[str, np.ndarray],
-    row: int,
-    weights: np.ndarray,
+    own: dict[str, int],
     added: Schema,
 ) -> bytes:
-    # The published layout keeps answers for padded slots too.
-    slots = len(weights) if added.layout == "plain" else int(weights.sum())
+    """Add answers, cut to the example's own tokens and positions."""
     proto = tf.train.Example.FromString(example)
-    proto.MergeFromString(
-        added.encode({k: v[row, :slots].ravel() for k, v in answers.items()})
-    )
+    values = {
+        f.name: answers[f.name][
+            tuple(slice(own.get(str(axis))) for axis in f.axes)
+        ].ravel()
+        for f in added.features
+    }
+    proto.MergeFromString(added.encode(values))
     return proto.SerializeToString(deterministic=True)

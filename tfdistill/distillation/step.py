@@ -7,6 +7,7 @@
 Sums run over the whole global batch before anything is divided or clipped.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -19,10 +20,10 @@ from tfdistill.distillation.objectives import (
     Outputs,
 )
 from tfdistill.distillation.teachers import Teacher
-from tfdistill.models.masked_lm import MaskedLM
+from tfdistill.models.bert import Bert
 from tfdistill.models.noise import DropoutNoise
 from tfdistill.records import Batch
-from tfdistill.replicas import Replicas, sum_compressed
+from tfdistill.replicas import Replicas, gather_rows, sum_compressed
 
 # What memories are to keep, among the results of a step.
 _REMEMBERED = "remembered"
@@ -34,7 +35,7 @@ class TrainStep:
     def __init__(
         self,
         *,
-        student: MaskedLM,
+        student: Bert,
         variables: Sequence[keras.Variable],
         objectives: Sequence[Objective],
         teacher: Teacher | None,
@@ -70,23 +71,32 @@ class TrainStep:
         self._clip_norm = clip_norm
         self._seed = seed
         self._compression = compression
-        self._reads = frozenset[str]().union(
-            *(o.loss.student_reads for o in objectives)
-        )
 
     def compiled(self) -> Callable[[Batch], dict[str, tf.Tensor]]:
         """Returns the step as a graph on all replicas.
 
-        It takes this process's part of a batch. Memories are updated after
-        the graph has run.
+        It takes this process's part of a batch. There is a graph for every
+        set of objectives that count together, so what does not count costs
+        nothing. Memories are updated after the graph has run.
         """
-        run = self._replicas.compile(self._step)
+        graphs: dict[tuple[int, ...], Callable] = {}
 
         def step(batch: Batch) -> dict[str, tf.Tensor]:
-            results = run(batch)
+            number = int(batch["step"][0])
+            which = tuple(
+                i
+                for i, objective in enumerate(self._objectives)
+                if objective.start_step <= number < objective.end_step
+            )
+            objectives = [self._objectives[i] for i in which]
+            if which not in graphs:
+                graphs[which] = self._replicas.compile(
+                    functools.partial(self._step, objectives)
+                )
+            results = graphs[which](batch)
             remembered = results.pop(_REMEMBERED)
             for memory, (rows, values) in zip(
-                self._memories(), remembered, strict=True
+                _memories(objectives), remembered, strict=True
             ):
                 memory.store(rows, values)
             return results
@@ -99,19 +109,20 @@ class TrainStep:
         Args:
             batch: This process's part of it, with `step`.
         """
-        if not self._memories():
+        objectives = [o for o in self._objectives if o.loss.memory is not None]
+        if not objectives:
             return
 
         def sums(batch: Batch) -> list:
             found: list = []
             for micro_batch in _split(batch, self._accumulation_steps):
-                known = self._known(micro_batch)
-                outputs = self._outputs(micro_batch)
+                known = self._known(objectives, micro_batch)
+                outputs = self._outputs(objectives, micro_batch)
                 step = tf.cast(micro_batch["step"][0], tf.float32)
                 found.append(
                     [
                         m.first_sums(outputs, known, micro_batch, step)
-                        for m in self._memories()
+                        for m in _memories(objectives)
                     ]
                 )
             added = tf.nest.map_structure(
@@ -119,35 +130,31 @@ class TrainStep:
             )
             return self._replicas.sum(added)
 
-        for memory, total in zip(
-            self._memories(), self._replicas.compile(sums)(batch), strict=True
-        ):
+        totals = self._replicas.compile(sums)(batch)
+        for memory, total in zip(_memories(objectives), totals, strict=True):
             memory.settle(total)
 
-    def _memories(self) -> list[Memory]:
-        return [
-            o.loss.memory for o in self._objectives if o.loss.memory is not None
-        ]
-
-    def _step(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def _step(
+        self, objectives: list[Objective], batch: Batch
+    ) -> dict[str, tf.Tensor]:
         """Update the student.
 
         Args:
+            objectives: Those that count in this step.
             batch: Features, `example_index` and `step`, int64 `[b]`, and
                 `is_stopping`, float32 `[b]`: 1 where the process is asked
                 to stop.
 
         Returns:
-            Scalars of the global batch: `loss`, every objective's own
-            value by its name, `gradient_norm` before clipping,
+            Scalars of the global batch: `loss`, these objectives' own
+            values by their names, `gradient_norm` before clipping,
             `learning_rate`, `examples`, `tokens`, and `is_stopping`: more
             than 0 if any process is asked to stop.
         """
         counts = self._replicas.sum(
             {
                 "weights": [
-                    tf.reduce_sum(o.loss.weights(batch))
-                    for o in self._objectives
+                    tf.reduce_sum(o.loss.weights(batch)) for o in objectives
                 ],
                 "examples": tf.reduce_sum(batch["is_real_example"]),
                 "is_stopping": tf.reduce_max(batch["is_stopping"]),
@@ -158,14 +165,12 @@ class TrainStep:
         )
         divisors = [
             weights + o.loss.epsilon
-            for weights, o in zip(
-                counts["weights"], self._objectives, strict=True
-            )
+            for weights, o in zip(counts["weights"], objectives, strict=True)
         ]
         step = tf.cast(batch["step"][0], tf.float32)
-        factors = [o.weight(step) for o in self._objectives]
+        factors = [o.ramp(step) for o in objectives]
         gradients, losses, remembered = self._accumulate(
-            batch, step, factors, divisors
+            objectives, batch, step, factors, divisors
         )
         gradients = sum_compressed(self._replicas, gradients, self._compression)
         losses = self._replicas.sum(losses)
@@ -177,14 +182,10 @@ class TrainStep:
         # Read before the update, which advances the schedule.
         rate = tf.identity(self._optimizer.learning_rate)
         self._optimizer.apply(gradients, self._variables)
-        total = tf.add_n(
-            [f * loss for f, loss in zip(factors, losses, strict=True)]
-        )
         return {
-            "loss": total,
+            "loss": _weighted(factors, losses),
             **{
-                o.name: loss
-                for o, loss in zip(self._objectives, losses, strict=True)
+                o.name: loss for o, loss in zip(objectives, losses, strict=True)
             },
             "gradient_norm": norm,
             "learning_rate": rate,
@@ -192,43 +193,42 @@ class TrainStep:
             "tokens": counts["tokens"],
             "is_stopping": counts["is_stopping"],
             _REMEMBERED: [
-                self._globally(batch, values) for values in remembered
+                gather_rows(
+                    self._replicas,
+                    batch["example_index"],
+                    (batch["record_index"], values),
+                )
+                for values in remembered
             ],
         }
 
-    def _globally(
-        self, batch: Batch, values: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Gather records' numbers and values of the whole global batch."""
-        places = batch["example_index"][:, None]
-        size = places.shape[0] * self._replicas.num_replicas
-
-        def placed(x: tf.Tensor) -> tf.Tensor:
-            return tf.scatter_nd(places, x, [size, *x.shape[1:]])
-
-        rows = placed(batch["record_index"])
-        return self._replicas.sum((rows, [placed(x) for x in values]))
-
     def _accumulate(
         self,
+        objectives: list[Objective],
         batch: Batch,
         step: tf.Tensor,
-        factors: list[tf.Tensor],
+        factors: list[tf.Tensor | float],
         divisors: list[tf.Tensor],
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[list[tf.Tensor]]]:
         remembered: list[list[list[tf.Tensor]]] = []
         gradients: list[tf.Tensor] | None = None
-        losses = [tf.constant(0.0)] * len(self._objectives)
+        losses = [tf.constant(0.0)] * len(objectives)
         for micro_batch in _split(batch, self._accumulation_steps):
-            known = self._known(micro_batch)
+            known = self._known(objectives, micro_batch)
             with tf.GradientTape() as tape:
-                outputs = self._outputs(micro_batch)
-                parts = self._losses(
-                    outputs, known, micro_batch, step, divisors
-                )
-                total = tf.add_n(
-                    [f * part for f, part in zip(factors, parts, strict=True)]
-                )
+                outputs = self._outputs(objectives, micro_batch)
+                parts = [
+                    tf.math.divide_no_nan(
+                        tf.reduce_sum(
+                            o.loss.compute(
+                                outputs, known, micro_batch, step
+                            ).values
+                        ),
+                        divisor,
+                    )
+                    for o, divisor in zip(objectives, divisors, strict=True)
+                ]
+                total = _weighted(factors, parts)
             new = tape.gradient(
                 total,
                 [v.value for v in self._variables],
@@ -244,39 +244,41 @@ class TrainStep:
             remembered.append(
                 [
                     m.remember(outputs, known, micro_batch)
-                    for m in self._memories()
+                    for m in _memories(objectives)
                 ]
             )
         assert gradients is not None
         joined = tf.nest.map_structure(lambda *x: tf.concat(x, 0), *remembered)
         return gradients, losses, joined
 
-    def _known(self, batch: Batch) -> Known:
-        return {} if self._teacher is None else self._teacher(batch)
+    def _known(self, objectives: list[Objective], batch: Batch) -> Known:
+        reads = frozenset[str]().union(
+            *(o.loss.teacher_reads for o in objectives)
+        )
+        if self._teacher is None or not reads:
+            return {}
+        return self._teacher(batch, reads)
 
-    def _outputs(self, batch: Batch) -> Outputs:
+    def _outputs(self, objectives: list[Objective], batch: Batch) -> Outputs:
         noise = DropoutNoise(
             self._seed, batch["step"][0], batch["example_index"][0]
         )
-        return self._student(batch, reads=self._reads, noise=noise)
+        reads = frozenset[str]().union(
+            *(o.loss.student_reads for o in objectives)
+        )
+        return self._student(batch, reads=reads, noise=noise)
 
-    def _losses(
-        self,
-        outputs: Outputs,
-        known: Known,
-        batch: Batch,
-        step: tf.Tensor,
-        divisors: list[tf.Tensor],
-    ) -> list[tf.Tensor]:
-        return [
-            tf.math.divide_no_nan(
-                tf.reduce_sum(
-                    o.loss.compute(outputs, known, batch, step).values
-                ),
-                divisor,
-            )
-            for o, divisor in zip(self._objectives, divisors, strict=True)
-        ]
+
+def _memories(objectives: Sequence[Objective]) -> list[Memory]:
+    return [o.loss.memory for o in objectives if o.loss.memory is not None]
+
+
+def _weighted(
+    factors: list[tf.Tensor | float], losses: list[tf.Tensor]
+) -> tf.Tensor:
+    """Returns the total loss; 0 where no objective counts."""
+    terms = [f * loss for f, loss in zip(factors, losses, strict=True)]
+    return tf.add_n([tf.constant(0.0), *terms])
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:

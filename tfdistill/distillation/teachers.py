@@ -5,36 +5,32 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfdistill.distillation.objectives import DISTRIBUTION
-from tfdistill.models.masked_lm import MaskedLM
-from tfdistill.records import Batch, Codec, Distribution
+from tfdistill.models.bert import Bert
+from tfdistill.records import DISTRIBUTION, Batch, Codec, Distribution
 
-# From a batch to what is known: outputs by field, and the distribution.
-Teacher = Callable[[Batch], dict[str, Any]]
+# From a batch and what is read of the teacher, fields of `Outputs` and
+# `DISTRIBUTION`, to what is known of it.
+Teacher = Callable[[Batch, frozenset[str]], dict[str, Any]]
 
 
-def live_teacher(models: Sequence[MaskedLM], reads: frozenset[str]) -> Teacher:
+def live_teacher(models: Sequence[Bert]) -> Teacher:
     """Returns what frozen models say, in inference mode.
 
     Args:
-        models: Of several models the probabilities are averaged.
-        reads: Fields of `Outputs`, which one model alone can give, and
-            `DISTRIBUTION`, the whole one at the masked positions.
-
-    Raises:
-        ValueError: Outputs of several models are asked for.
+        models: Of several models the probabilities are averaged; outputs
+            one model alone can give.
     """
-    fields = reads - {DISTRIBUTION}
-    if fields and len(models) > 1:
-        raise ValueError(
-            f"{min(fields)} of {len(models)} teachers cannot be averaged: "
-            "their probabilities alone can."
-        )
     for model in models:
         model.trainable = False
-    wanted = fields | ({"logits"} if DISTRIBUTION in reads else frozenset())
 
-    def ask(batch: Batch) -> dict[str, Any]:
+    def ask(batch: Batch, reads: frozenset[str]) -> dict[str, Any]:
+        fields = reads - {DISTRIBUTION}
+        if fields and len(models) > 1:
+            raise ValueError(
+                f"{min(fields)} of {len(models)} teachers cannot be averaged: "
+                "their probabilities alone can."
+            )
+        wanted = fields | ({"logits"} if fields != reads else frozenset())
         said = [model(batch, reads=wanted, noise=None) for model in models]
         known = dict(said[0])
         if DISTRIBUTION in reads:
@@ -49,11 +45,22 @@ def live_teacher(models: Sequence[MaskedLM], reads: frozenset[str]) -> Teacher:
     return ask
 
 
-def recorded_teacher(codec: Codec) -> Teacher:
-    """Returns what the records of a batch hold."""
-    return lambda batch: {DISTRIBUTION: codec.decode(batch)}
+def recorded_teacher(codec: Codec, live: Teacher | None = None) -> Teacher:
+    """Returns what the records of a batch hold.
 
+    Args:
+        codec: Of the records.
+        live: Asked for what they do not hold.
+    """
 
-def both_teachers(recorded: Teacher, live: Teacher) -> Teacher:
-    """Returns what the records hold, and what a live teacher adds to it."""
-    return lambda batch: live(batch) | recorded(batch)
+    def look_up(batch: Batch, reads: frozenset[str]) -> dict[str, Any]:
+        known = codec.decode(batch)
+        missing = reads - codec.gives
+        if live is not None and missing:
+            for name, value in live(batch, missing).items():
+                if isinstance(value, dict):
+                    value = known.get(name, {}) | value
+                known[name] = value
+        return known
+
+    return look_up

@@ -6,19 +6,26 @@ from tfdistill.records.batches import (
     read_feature,
     training_batches,
 )
+from tfdistill.records.distributions import (
+    DISTRIBUTION,
+    Distribution,
+    truncate,
+)
+from tfdistill.records.examples import masked_lm_features, sentence_features
+from tfdistill.records.feature import Feature
 from tfdistill.records.knowledge import (
     KNOWLEDGE,
     Codec,
-    Distribution,
+    Shapes,
     make_codec,
     stored_pieces,
-    truncate,
 )
 from tfdistill.records.record_set import RecordSet, open_record_set
-from tfdistill.records.schema import Feature, Schema, masked_lm_features
+from tfdistill.records.schema import Schema
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
+    "DISTRIBUTION",
     "KNOWLEDGE",
     "Batch",
     "Codec",
@@ -27,11 +34,13 @@ __all__ = [
     "RecordSet",
     "RecordSetWriter",
     "Schema",
+    "Shapes",
     "evaluation_batches",
     "make_codec",
     "masked_lm_features",
     "open_record_set",
     "read_feature",
+    "sentence_features",
     "stored_pieces",
     "training_batches",
     "truncate",

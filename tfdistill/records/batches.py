@@ -4,6 +4,9 @@ The order of training examples depends on the seed alone. Every process goes
 through the same stream of serialised examples and parses its own slice of
 each global batch, so no example is lost or seen twice whatever the number of
 processes, and a run goes on in the middle of an epoch by its step alone.
+
+A batch is padded to the longest example of the whole global batch, rounded
+up so that few shapes come by.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +21,8 @@ Batch = dict[str, tf.Tensor]
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
 _READ_BUFFER_BYTES = 8 << 20
+# What batches are padded to; beyond, multiples of 128.
+_LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
 
 
 def training_batches(
@@ -29,6 +34,7 @@ def training_batches(
     first_step: int,
     process_slice: tuple[int, int],
     transform: Transform | None = None,
+    length_window: int = 1,
 ) -> Iterator[Batch]:
     """Yield batches without end, epoch after epoch.
 
@@ -44,6 +50,8 @@ def training_batches(
         process_slice: Start and size of this process's part of a global
             batch.
         transform: Applied to the slice, for instance to mask it.
+        length_window: Batches whose examples are dealt out anew, those of
+            like length together; 1: none.
 
     Yields:
         Decoded features, with `example_index` int64 `[b]`: each example's
@@ -55,7 +63,8 @@ def training_batches(
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
-    used = first_step * batch_size
+    first_window, first_batch = divmod(first_step, length_window)
+    used = first_window * length_window * batch_size
     paths = tf.constant([str(s.path) for s in records.shards])
     sizes = [s.examples for s in records.shards]
     starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
@@ -86,9 +95,28 @@ def training_batches(
         .flat_map(epoch)
         .skip(used % records.examples)
         .enumerate(start=used)
-        .batch(batch_size, drop_remainder=True)
+        .batch(batch_size * length_window, drop_remainder=True)
     )
+    if length_window > 1:
+
+        def deal(number: tf.Tensor, window: tuple) -> tuple:
+            return _by_length(window, batch_size, [seed, number])
+
+        stream = stream.enumerate(start=first_window).map(deal).unbatch()
+        stream = stream.skip(first_batch)
     return _decoded(records, stream, process_slice, transform, tf.int64.max)
+
+
+def _by_length(window: tuple, batch_size: int, seed: list) -> tuple:
+    """Cut a window into batches of examples of like length, shuffled."""
+    _, (_, serialized) = window
+    # Nearly all that examples differ in is how many tokens they have.
+    order = tf.argsort(tf.strings.length(serialized), stable=True)
+    batches = tf.reshape(order, [-1, batch_size])
+    batches = tf.random.experimental.stateless_shuffle(
+        batches, seed=tf.stack([tf.cast(x, tf.int64) for x in seed])
+    )
+    return tf.nest.map_structure(lambda x: tf.gather(x, batches), window)
 
 
 def evaluation_batches(
@@ -155,15 +183,20 @@ def _decoded(
     end: int,
 ) -> Iterator[Batch]:
     start, size = process_slice
+    most = records.schema.max_seq_length
+    lengths = tf.constant([n for n in _lengths(most) if n < most] + [most])
 
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
     ) -> Batch:
+        # All processes pad alike, as dropout depends on the shape.
+        longest = tf.reduce_max(records.schema.token_counts(numbered[1]))
+        length = lengths[tf.searchsorted(lengths, [longest])[0]]
         positions, numbers, serialized = (
             tf.ensure_shape(x[start : start + size], [size])
             for x in (positions, *numbered)
         )
-        batch = records.schema.decode(serialized)
+        batch = records.schema.decode(serialized, length)
         if transform is not None:
             batch = transform(batch, positions)
         real = tf.cast(positions < end, tf.float32)
@@ -179,6 +212,10 @@ def _decoded(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ).prefetch(tf.data.AUTOTUNE)
     return _guarded(records, decoded)
+
+
+def _lengths(most: int) -> list[int]:
+    return [*_LENGTHS, *range(640, most, 128)]
 
 
 def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:

@@ -1,257 +1,217 @@
 """Codecs: how what the teacher said is stored beside the inputs.
 
-A codec turns the teacher's logits into features of an example, and the
-features of a batch back into a `Distribution`.
+A codec turns the teacher's outputs into features of an example, and the
+features of a batch back into what objectives read. `KNOWLEDGE` maps the name
+in `--knowledge='name(…)'` to what makes it.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
-import numpy as np
 import tensorflow as tf
 
 from tfdistill.config import parse_spec
-from tfdistill.records.schema import Feature
-from tfdistill.records.top_k import split_top_k
+from tfdistill.records.distributions import (
+    PublishedTopK,
+    PublishedWhole,
+    TopK,
+    Whole,
+)
+from tfdistill.records.feature import Feature
+from tfdistill.records.insides import INSIDES, ClassLogits, Insides
 
 
-class Distribution(NamedTuple):
-    """A teacher's distributions over the vocabulary, at temperature 1.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """What the shapes of stored knowledge follow from.
 
     Attributes:
-        log_probs: float32 `[B, P, K]`, natural logarithms, not
-            renormalised.
-        ids: int32 `[B, P, K]`, the pieces they belong to, most probable
-            first; None where K = V and piece v stands at index v.
-        tail_log_mass: float32 `[B, P]`, logarithm of the probability of all
-            other pieces; None where there are none.
+        layout: Of the records.
+        max_seq_length: L.
+        num_slots: Masked positions P of an example; 0 where there are none.
+        vocabulary_size: V.
+        num_classes: C of the teacher's logits; 0 where they are over pieces.
+        num_layers: N of the teacher.
+        hidden_dim: D of the teacher.
+        num_heads: H of the teacher.
     """
 
-    log_probs: tf.Tensor
-    ids: tf.Tensor | None = None
-    tail_log_mass: tf.Tensor | None = None
+    layout: str
+    max_seq_length: int
+    num_slots: int
+    vocabulary_size: int
+    num_classes: int
+    num_layers: int = 0
+    hidden_dim: int = 0
+    num_heads: int = 0
 
 
 class Codec(Protocol):
     """Stores teacher knowledge in records."""
 
-    def features(
-        self, num_slots: int, vocabulary_size: int
-    ) -> tuple[Feature, ...]:
-        """Returns the features that the codec adds, for P slots and V."""
+    @property
+    def gives(self) -> frozenset[str]:
+        """What is read back: `hidden_states/3`, …, or `DISTRIBUTION`."""
 
-    def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Turn logits `[B, P, V]` into `[B, P, …]` tensors by feature."""
+    @property
+    def reads(self) -> frozenset[str]:
+        """Fields of the teacher's outputs that are needed for it."""
 
-    def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
-        """Read the distributions back from a decoded batch."""
+    def features(self) -> tuple[Feature, ...]:
+        """Returns the features that the codec adds."""
+
+    def encode(self, outputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """Turn outputs into `[B, …]` tensors by feature, padded."""
+
+    def decode(self, batch: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+        """Read a decoded batch: distribution, and outputs by field."""
 
 
 @dataclasses.dataclass(frozen=True)
-class TopK:
-    """The K most probable pieces, and the mass of the others.
+class _Several:
+    """Several codecs whose features stand side by side."""
 
-    Rows are sorted, most probable first, so any smaller K is a prefix.
+    codecs: tuple[Codec, ...]
 
-    Reference: the truncated teacher outputs of Transformer_Distillation,
-    with log-probabilities for probabilities and the tail's mass added.
+    @property
+    def gives(self) -> frozenset[str]:
+        return frozenset[str]().union(*(c.gives for c in self.codecs))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset[str]().union(*(c.reads for c in self.codecs))
+
+    def features(self) -> tuple[Feature, ...]:
+        return tuple(f for codec in self.codecs for f in codec.features())
+
+    def encode(self, outputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        return {k: v for c in self.codecs for k, v in c.encode(outputs).items()}
+
+    def decode(self, batch: Mapping[str, tf.Tensor]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for codec in self.codecs:
+            for name, value in codec.decode(batch).items():
+                # Layers of one field may be stored by several codecs.
+                found[name] = found[name] | value if name in found else value
+        return found
+
+
+def top_k(shapes: Shapes, *, k: int | str) -> Codec:
+    """Store the K most probable pieces of each masked position, or all.
+
+    Args:
+        shapes: Of the records.
+        k: K, or `all`.
     """
-
-    k: int
-
-    def features(
-        self, num_slots: int, vocabulary_size: int
-    ) -> tuple[Feature, ...]:
-        """Returns ids, log-probabilities and tail mass of P slots."""
-        if self.k > vocabulary_size:
-            raise ValueError(
-                f"top_k(k={self.k}) is more than the {vocabulary_size} "
-                "pieces of the vocabulary."
-            )
-        return (
-            Feature(
-                name="top_k_ids",
-                length=num_slots * self.k,
-                limit=vocabulary_size,
-            ),
-            Feature(name="top_k_log_probs", length=num_slots * self.k),
-            Feature(name="tail_log_mass", length=num_slots),
-        )
-
-    def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `top_k_ids`, `top_k_log_probs` and `tail_log_mass`."""
-        kept, ids, tail = split_top_k(logits, self.k)
-        return {
-            "top_k_ids": ids,
-            "top_k_log_probs": kept,
-            "tail_log_mass": tail,
-        }
-
-    def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
-        """Read the distributions back."""
-        size, slots = batch["masked_lm_weights"].shape
-        shape = [size, slots, self.k]
-        return Distribution(
-            tf.reshape(batch["top_k_log_probs"], shape),
-            tf.reshape(batch["top_k_ids"], shape),
-            tf.reshape(batch["tail_log_mass"], [size, slots]),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Whole:
-    """The whole distribution: top_k with K = V, without the ids."""
-
-    vocabulary_size: int
-
-    def features(
-        self, num_slots: int, vocabulary_size: int
-    ) -> tuple[Feature, ...]:
-        """Returns the log-probabilities of P slots."""
-        return (Feature(name="log_probs", length=num_slots * vocabulary_size),)
-
-    def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `log_probs`."""
-        return {"log_probs": tf.nn.log_softmax(tf.cast(logits, tf.float32))}
-
-    def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
-        """Read the distributions back."""
-        size, slots = batch["masked_lm_weights"].shape
-        shape = [size, slots, self.vocabulary_size]
-        return Distribution(tf.reshape(batch["log_probs"], shape))
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedTopK:
-    """Top-K records as the source system's scripts write them.
-
-    Probabilities, in no order; the tail's mass is what is missing to 1.
-    """
-
-    k: int
-
-    def features(
-        self, num_slots: int, vocabulary_size: int
-    ) -> tuple[Feature, ...]:
-        """Returns probabilities and ids of P slots."""
-        return (
-            Feature(
-                name="truncated_masked_lm_probs", length=num_slots * self.k
-            ),
-            Feature(
-                name="top_k_indices",
-                length=num_slots * self.k,
-                limit=vocabulary_size,
-            ),
-        )
-
-    def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `truncated_masked_lm_probs` and `top_k_indices`."""
-        stored = TopK(self.k).encode(logits)
-        return {
-            "truncated_masked_lm_probs": tf.exp(stored["top_k_log_probs"]),
-            "top_k_indices": stored["top_k_ids"],
-        }
-
-    def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
-        """Read the distributions back."""
-        size, slots = batch["masked_lm_weights"].shape
-        shape = [size, slots, self.k]
-        probs = tf.reshape(batch["truncated_masked_lm_probs"], shape)
-        tail = 1.0 - tf.reduce_sum(probs, axis=-1)
-        return Distribution(
-            _log(probs), tf.reshape(batch["top_k_indices"], shape), _log(tail)
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedWhole:
-    """Whole distributions as the source system's scripts write them."""
-
-    vocabulary_size: int
-
-    def features(
-        self, num_slots: int, vocabulary_size: int
-    ) -> tuple[Feature, ...]:
-        """Returns the probabilities of P slots."""
-        return (
-            Feature(name="masked_lm_probs", length=num_slots * vocabulary_size),
-        )
-
-    def encode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `masked_lm_probs`."""
-        return {"masked_lm_probs": tf.nn.softmax(tf.cast(logits, tf.float32))}
-
-    def decode(self, batch: Mapping[str, tf.Tensor]) -> Distribution:
-        """Read the distributions back."""
-        size, slots = batch["masked_lm_weights"].shape
-        shape = [size, slots, self.vocabulary_size]
-        return Distribution(_log(tf.reshape(batch["masked_lm_probs"], shape)))
-
-
-def _log(probs: tf.Tensor) -> tf.Tensor:
-    # The smallest normal float32: a stored 0 stands for less than this.
-    return tf.math.log(tf.maximum(probs, np.finfo(np.float32).tiny))
-
-
-def top_k(*, k: int | str) -> int | str:
-    """Check the argument of `top_k(k=…)`: a positive number, or `all`."""
     if k != "all" and (type(k) is not int or k < 1):
         raise ValueError(f"top_k(k={k}): k is neither positive nor 'all'.")
-    return k
+    slots, size = shapes.num_slots, shapes.vocabulary_size
+    if not slots:
+        raise ValueError(
+            "top_k is about masked positions, which these records do not "
+            "have; logits is for classes."
+        )
+    is_plain = shapes.layout == "plain"
+    if isinstance(k, str):
+        return PublishedWhole(slots, size) if is_plain else Whole(slots, size)
+    if k > size:
+        raise ValueError(
+            f"top_k(k={k}) is more than the {size} pieces of the vocabulary."
+        )
+    if is_plain:
+        return PublishedTopK(k, slots, size)
+    return TopK(k, slots, size)
 
 
-# What --knowledge takes.
-KNOWLEDGE = {"top_k": top_k}
+def logits(shapes: Shapes) -> Codec:
+    """Store the logits of each example's classes, or its score."""
+    if not shapes.num_classes:
+        raise ValueError(
+            "logits are those of classes; for pieces there is top_k(k=all)."
+        )
+    return ClassLogits(shapes.num_classes)
 
 
-def make_codec(spec: str, vocabulary_size: int, layout: str) -> Codec:
-    """Make the codec that a spec such as `top_k(k=10)` names.
+def features(
+    shapes: Shapes,
+    *,
+    hidden_states: Sequence[int] = (),
+    attention_scores: Sequence[int] = (),
+    queries: Sequence[int] = (),
+    keys: Sequence[int] = (),
+    values: Sequence[int] = (),
+    bits: int = 16,
+) -> Codec:
+    """Store what is inside of the teacher, of all tokens.
+
+    Args:
+        shapes: Of the records and of the teacher.
+        hidden_states: Numbers of states; 0 are the embeddings.
+        attention_scores: Numbers of layers, from 0.
+        queries: Likewise.
+        keys: Likewise.
+        values: Likewise.
+        bits: Of each number: 16 or 32.
+    """
+    if shapes.layout == "plain":
+        raise ValueError("features are stored in packed records only.")
+    if bits not in (16, 32):
+        raise ValueError(f"features(bits={bits}): 16 and 32 are possible.")
+    given = locals()
+    chosen = []
+    for field in INSIDES:
+        count = shapes.num_layers + (field == "hidden_states")
+        if not isinstance(given[field], list | tuple):
+            raise ValueError(
+                f"features({field}={given[field]}) is no list such as [0, 2]."
+            )
+        for number in given[field]:
+            if type(number) is not int or not 0 <= number < count:
+                raise ValueError(
+                    f"features({field}={given[field]}): the teacher's are "
+                    f"0 to {count - 1}."
+                )
+            chosen.append((field, number))
+    if not chosen:
+        raise ValueError(f"features(): name some of {', '.join(INSIDES)}.")
+    return Insides(
+        tuple(dict.fromkeys(chosen)),
+        shapes.max_seq_length,
+        shapes.hidden_dim,
+        shapes.num_heads,
+        bits,
+    )
+
+
+KNOWLEDGE: dict[str, Callable[..., Codec]] = {
+    "top_k": top_k,
+    "logits": logits,
+    "features": features,
+}
+
+
+def make_codec(specs: Sequence[str], shapes: Shapes) -> Codec:
+    """Make the codec that specs such as `top_k(k=10)` name together.
 
     In the plain layout the source system's feature names are used.
 
     Raises:
-        ValueError: The spec is not known, or K exceeds V.
+        ValueError: A spec is wrong, or not for these records.
     """
-    parsed = parse_spec(spec, KNOWLEDGE)
-    k: Any = top_k(**parsed.arguments)
-    if k == "all":
-        if layout == "plain":
-            return PublishedWhole(vocabulary_size)
-        return Whole(vocabulary_size)
-    codec = PublishedTopK(k) if layout == "plain" else TopK(k)
-    codec.features(1, vocabulary_size)
-    return codec
+    codecs = []
+    for text in specs:
+        spec = parse_spec(text, KNOWLEDGE)
+        codecs.append(KNOWLEDGE[spec.name](shapes, **spec.arguments))
+    names = [f.name for codec in codecs for f in codec.features()]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--knowledge={', '.join(specs)}: stored twice.")
+    return codecs[0] if len(codecs) == 1 else _Several(tuple(codecs))
 
 
-def stored_pieces(spec: str) -> int | None:
-    """Returns the K of `top_k(k=…)`, None for the whole distribution."""
-    k = top_k(**parse_spec(spec, KNOWLEDGE).arguments)
-    return None if isinstance(k, str) else k
-
-
-def truncate(distribution: Distribution, k: int) -> Distribution:
-    """Keep the K most probable pieces of sorted distributions.
-
-    Raises:
-        ValueError: Fewer than K are stored.
-    """
-    stored = distribution.log_probs.shape[-1]
-    if k > stored:
-        raise ValueError(
-            f"k={k} is more than the {stored} candidates that are stored."
-        )
-    if k == stored:
-        return distribution
-    kept, order = tf.math.top_k(distribution.log_probs, k, sorted=True)
-    dropped = tf.reduce_logsumexp(
-        tf.sort(distribution.log_probs, direction="DESCENDING")[..., k:], -1
-    )
-    tail = dropped
-    if distribution.tail_log_mass is not None:
-        tail = tf.reduce_logsumexp([dropped, distribution.tail_log_mass], 0)
-    ids = order
-    if distribution.ids is not None:
-        ids = tf.gather(distribution.ids, order, batch_dims=2)
-    return Distribution(kept, ids, tail)
+def stored_pieces(codec: Codec) -> int | None:
+    """Returns the K that is known of each distribution; None: all."""
+    for one in codec.codecs if isinstance(codec, _Several) else (codec,):
+        if isinstance(one, TopK | PublishedTopK):
+            return one.k
+    return None

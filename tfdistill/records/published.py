@@ -8,7 +8,9 @@ import pathlib
 
 import tensorflow as tf
 
-from tfdistill.records.schema import Feature, Schema
+from tfdistill.records.examples import input_features
+from tfdistill.records.feature import Feature
+from tfdistill.records.schema import Schema
 
 # Ids fit in 31 bits; what the vocabulary's size is, these records don't say.
 _ANY_ID = 1 << 31
@@ -44,16 +46,7 @@ def published_schema(path: pathlib.Path) -> tuple[Schema, str | None]:
     length = lengths["input_ids"]
     slots = lengths["masked_lm_positions"]
     features = [
-        Feature(
-            name="input_ids", length=length, limit=_ANY_ID, mask="input_mask"
-        ),
-        Feature(
-            name="segment_ids",
-            length=length,
-            limit=2,
-            is_step=True,
-            within="input_ids",
-        ),
+        *input_features(length, _ANY_ID),
         Feature(
             name="masked_lm_positions",
             length=slots,

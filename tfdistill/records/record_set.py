@@ -1,7 +1,7 @@
 """Record sets: shards, their manifest, and the checks on both.
 
-A set of ours is a folder with shards, `vocab.txt` and, written last,
-`manifest.json`. Shards of BERT's or the source system's own scripts have no
+A set of ours is a folder with shards, the files of the tokenizer and, written
+last, `manifest.json`. Shards of BERT's or the source system's own scripts have no
 manifest; their schema is read off the first example.
 """
 
@@ -17,14 +17,15 @@ from typing import Any
 import tensorflow as tf
 
 from tfdistill.files import read_json
-from tfdistill.records.knowledge import Codec, make_codec
+from tfdistill.records.knowledge import Codec, Shapes, make_codec
 from tfdistill.records.published import published_schema, with_vocabulary
 from tfdistill.records.schema import Schema
 
 FORMAT = "tfdistill records"
 VERSION = 1
 MANIFEST = "manifest.json"
-VOCABULARY = "vocab.txt"
+# One of them is among the files of any tokenizer.
+VOCABULARIES = ("vocab.txt", "vocab.json")
 # Present while a set is written; says what the finished shards belong to.
 IDENTITY = "unfinished.json"
 
@@ -64,28 +65,44 @@ class RecordSet:
         return sum(shard.examples for shard in self.shards)
 
     @property
-    def knowledge(self) -> str | None:
-        """Spec of the teacher knowledge that is stored, if any."""
-        return self.identity.get("knowledge")
+    def knowledge(self) -> tuple[str, ...]:
+        """Specs of the teacher knowledge that is stored, if any."""
+        specs = self.identity.get("knowledge") or ()
+        return (specs,) if isinstance(specs, str) else tuple(specs)
 
     @property
-    def vocabulary_file(self) -> pathlib.Path | None:
-        """The vocabulary that the records were made with, where known."""
-        path = pathlib.Path(self.path) / VOCABULARY
-        return path if self.identity and path.exists() else None
+    def tokenizer_folder(self) -> pathlib.Path | None:
+        """Where the tokenizer that the records were made with is, if known."""
+        folder = pathlib.Path(self.path)
+        is_there = any((folder / name).exists() for name in VOCABULARIES)
+        return folder if self.identity and is_there else None
 
-    def codec(self, vocabulary_size: int) -> Codec:
+    def shapes(self, **of_the_teacher: int) -> Shapes:
+        """Returns what the shapes of knowledge follow from."""
+        slots = self.schema.feature("masked_lm_positions")
+        ids = self.schema.feature("input_ids")
+        return Shapes(
+            layout=self.schema.layout,
+            max_seq_length=self.schema.max_seq_length,
+            num_slots=slots.length if slots else 0,
+            vocabulary_size=ids.limit if ids else 0,
+            num_classes=self.identity.get("num_classes", 0),
+            **of_the_teacher,
+        )
+
+    def codec(self) -> Codec:
         """Returns the codec of the stored knowledge.
 
         Raises:
             ValueError: None is stored.
         """
-        if self.knowledge is None:
+        if not self.knowledge:
             raise ValueError(
                 f"{self.path} holds no teacher knowledge: its features are "
                 f"{', '.join(f.name for f in self.schema.features)}."
             )
-        return make_codec(self.knowledge, vocabulary_size, self.schema.layout)
+        teacher = self.identity.get("teacher_shape", {})
+        return make_codec(self.knowledge, self.shapes(**teacher))
 
     def check_tokenizer(self, fingerprint: str, whose: str) -> None:
         """Refuse records that were made with another vocabulary or casing.

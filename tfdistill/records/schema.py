@@ -7,55 +7,16 @@ what follows from the rest (masks and weights).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.records.feature import Feature, checked, most_values, shaped
+
 LAYOUTS = ("packed", "plain")
 Example = Mapping[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One feature of an example.
-
-    Attributes:
-        name: Its name in records and in batches.
-        length: Values in an example once padded; 0 for a scalar.
-        limit: Integers are in [0, limit); 0 for float32.
-        mask: Name of the feature that is 1 where this one holds a value
-            and 0 in its padding, if there is one.
-        mask_is_float: Whether that mask is float32 rather than int32.
-        is_step: Values are 0 up to some index and 1 from there to the end
-            of the feature named by `within`: only the index is packed.
-        within: For a step, the feature that fixes how long it is.
-    """
-
-    name: str
-    length: int
-    limit: int = 0
-    mask: str = ""
-    mask_is_float: bool = False
-    is_step: bool = False
-    within: str = ""
-
-    @property
-    def stored(self) -> np.dtype:
-        """Type of a packed value."""
-        limit = self.length + 1 if self.is_step else self.limit
-        if limit == 0:
-            return np.dtype("<f4")
-        if limit <= 1 << 8:
-            return np.dtype("u1")
-        # TensorFlow decodes no unsigned 32-bit integers.
-        return np.dtype("<u2" if limit <= 1 << 16 else "<i4")
-
-    @property
-    def size(self) -> int:
-        """Packed values of an example, at most."""
-        return 1 if self.is_step else max(self.length, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +79,11 @@ class Schema:
             )
         proto: dict[str, tf.train.Feature] = {}
         for feature in self.features:
-            values = _checked(feature, example.get(feature.name))
+            values = checked(feature, example.get(feature.name))
             if self.layout == "packed":
                 if feature.is_step:
                     values = np.array([len(values) - int(values.sum())])
-                proto[feature.name] = _bytes(values.astype(feature.stored))
+                proto[feature.name] = _bytes(_packed(feature, values))
             else:
                 padded = _padded(values, max(feature.length, 1))
                 proto[feature.name] = _numbers(padded, feature.limit > 0)
@@ -135,21 +96,49 @@ class Schema:
             features=tf.train.Features(feature=proto)
         ).SerializeToString(deterministic=True)
 
-    def decode(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    @property
+    def max_seq_length(self) -> int:
+        """Tokens that an example can have, L."""
+        feature = self.feature("input_ids")
+        return 0 if feature is None else feature.length
+
+    def token_counts(self, serialized: tf.Tensor) -> tf.Tensor:
+        """Count the tokens of serialised examples `[B]`: int32 `[B]`."""
+        feature = self.feature("input_ids")
+        assert feature is not None
+        if self.layout == "plain":
+            kind = tf.io.FixedLenFeature([feature.length], tf.int64)
+            masks = tf.io.parse_example(serialized, {feature.mask: kind})
+            counts = tf.reduce_sum(masks[feature.mask], axis=1)
+            return tf.cast(counts, tf.int32)
+        parsed = tf.io.parse_example(
+            serialized, {feature.name: tf.io.FixedLenFeature([], tf.string)}
+        )
+        return tf.strings.length(parsed[feature.name]) // (
+            feature.stored.itemsize
+        )
+
+    def decode(
+        self, serialized: tf.Tensor, length: tf.Tensor | int | None = None
+    ) -> dict[str, tf.Tensor]:
         """Parse a batch of serialised examples.
 
         Args:
             serialized: string `[B]`.
+            length: Tokens that examples are padded to, at least as many as
+                the longest has; None: `max_seq_length`.
 
         Returns:
-            Every feature and mask: int32 or float32, `[B, length]`, or
-            `[B]` for scalars.
+            Every feature and mask, int32 or float32: `[B, *axes]` or
+            `[B, length]`, or `[B]` for scalars.
 
         Raises:
             tf.errors.InvalidArgumentError: An example is not of the schema.
         """
+        if length is None:
+            length = self.max_seq_length
         if self.layout == "packed":
-            return self._decode_packed(serialized)
+            return self._decode_packed(serialized, length)
         kinds: dict[str, tf.io.FixedLenFeature] = {}
         for f in self.features:
             shape = [max(f.length, 1)]
@@ -164,13 +153,20 @@ class Schema:
         for f in self.features:
             if f.limit:
                 parsed[f.name] = _within(parsed[f.name], f)
-        scalars = {f.name for f in self.features if f.length == 0}
-        return {
-            name: _narrow(tf.squeeze(v, 1) if name in scalars else v)
-            for name, v in parsed.items()
-        }
+        batch = {}
+        for f in self.features:
+            for name in (f.name, f.mask) if f.mask else (f.name,):
+                values = _narrow(parsed[name])
+                if f.length == 0:
+                    values = tf.squeeze(values, 1)
+                elif f.axes == ("L",):
+                    values = values[:, :length]
+                batch[name] = values
+        return batch
 
-    def _decode_packed(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _decode_packed(
+        self, serialized: tf.Tensor, length: tf.Tensor | int
+    ) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(
             serialized,
             {
@@ -183,58 +179,42 @@ class Schema:
         for f in self.features:
             raw = parsed[f.name]
             lengths[f.name] = tf.strings.length(raw) // f.stored.itemsize
+            most = 1 if f.is_step else most_values(f, length)
+            kind = tf.as_dtype(f.stored.newbyteorder("="))
             values = tf.io.decode_raw(
                 raw,
-                tf.as_dtype(f.stored.newbyteorder("=")),
-                fixed_length=f.size * f.stored.itemsize,
+                # TensorFlow pads no halves.
+                tf.uint16 if kind == tf.float16 else kind,
+                fixed_length=most * f.stored.itemsize,
             )
-            values = _narrow(values)
+            values = _narrow(tf.bitcast(values, kind))
             if f.is_step:
-                index = tf.range(f.length)[None]
+                index = tf.range(length)[None]
                 values = tf.cast(
                     (index >= values) & (index < lengths[f.within][:, None]),
                     tf.int32,
                 )
+            elif "L" in f.axes and f.axes != ("L",):
+                values = shaped(values, f, lengths["input_ids"], length)
             batch[f.name] = values[:, 0] if f.length == 0 else values
             if f.mask:
                 batch[f.mask] = tf.sequence_mask(
                     lengths[f.name],
-                    f.length,
+                    length if f.axes == ("L",) else f.length,
                     tf.float32 if f.mask_is_float else tf.int32,
                 )
         return batch
 
 
-def _checked(feature: Feature, values: np.ndarray | None) -> np.ndarray:
-    if values is None:
-        raise ValueError(f"Feature {feature.name!r} is missing.")
-    values = np.asarray(values)
-    if values.ndim != 1:
+def _packed(feature: Feature, values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        packed = values.astype(feature.stored)
+    if feature.bits == 16 and not np.isfinite(packed).all():
         raise ValueError(
-            f"Feature {feature.name!r} must be 1-D, received shape "
-            f"{values.shape}."
+            f"Feature {feature.name!r} holds {np.abs(values).max():g}, which "
+            "does not fit in 16 bits."
         )
-    most = max(feature.length, 1)
-    if len(values) > most or (feature.length == 0 and len(values) != 1):
-        raise ValueError(
-            f"Feature {feature.name!r} holds {len(values)} values, expected "
-            f"{'at most ' if feature.length else ''}{most}."
-        )
-    if feature.limit == 0:
-        if values.dtype.kind != "f":
-            raise ValueError(
-                f"Feature {feature.name!r} must be float, received "
-                f"{values.dtype}."
-            )
-    elif values.dtype.kind not in "iu" or (
-        len(values) and not 0 <= values.min() <= values.max() < feature.limit
-    ):
-        raise ValueError(
-            f"Feature {feature.name!r} must hold integers in "
-            f"[0, {feature.limit}), received {values.dtype} "
-            f"{values.min()} to {values.max()}."
-        )
-    return values
+    return packed
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
@@ -274,57 +254,5 @@ def _within(values: tf.Tensor, feature: Feature) -> tf.Tensor:
 
 def _narrow(values: tf.Tensor) -> tf.Tensor:
     if values.dtype.is_floating:
-        return values
+        return tf.cast(values, tf.float32)
     return tf.cast(values, tf.int32)
-
-
-def masked_lm_features(
-    *,
-    max_seq_length: int,
-    max_predictions_per_seq: int,
-    vocabulary_size: int,
-    is_masked: bool,
-    has_next_sentence: bool,
-) -> tuple[Feature, ...]:
-    """Returns the features of masked-LM records, by BERT's names.
-
-    `max_predictions_per_seq` counts where `is_masked`; examples that are
-    masked during training hold no masks.
-    """
-    features: Sequence[Feature] = [
-        Feature(
-            name="input_ids",
-            length=max_seq_length,
-            limit=vocabulary_size,
-            mask="input_mask",
-        ),
-        Feature(
-            name="segment_ids",
-            length=max_seq_length,
-            limit=2,
-            is_step=True,
-            within="input_ids",
-        ),
-    ]
-    if is_masked:
-        features = [
-            *features,
-            Feature(
-                name="masked_lm_positions",
-                length=max_predictions_per_seq,
-                limit=max_seq_length,
-                mask="masked_lm_weights",
-                mask_is_float=True,
-            ),
-            Feature(
-                name="masked_lm_ids",
-                length=max_predictions_per_seq,
-                limit=vocabulary_size,
-            ),
-        ]
-    if has_next_sentence:
-        features = [
-            *features,
-            Feature(name="next_sentence_labels", length=0, limit=2),
-        ]
-    return tuple(features)

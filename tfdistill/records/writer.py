@@ -19,7 +19,6 @@ from tfdistill.records.record_set import (
     IDENTITY,
     MANIFEST,
     VERSION,
-    VOCABULARY,
     RecordSet,
     count_examples,
     digest,
@@ -34,6 +33,10 @@ class RecordSetWriter:
     Shards appear under their names only when they are whole. Several
     processes may write different shards of one set; whichever sees all
     shards in place may finish it.
+
+    Attributes:
+        shard_names: All shards of the set.
+        finished: The set, once it is whole.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class RecordSetWriter:
         schema: Schema,
         identity: Mapping[str, Any],
         shard_names: list[str],
-        vocabulary: bytes | None,
+        files: Mapping[str, bytes],
     ) -> None:
         """Prepare to write a set, or to take it up.
 
@@ -53,16 +56,16 @@ class RecordSetWriter:
             identity: What makes them, as JSON values. A finished or
                 unfinished set in the folder must have the same.
             shard_names: All shards of the set.
-            vocabulary: Bytes of the vocabulary file kept beside them.
+            files: What is kept beside them, such as a vocabulary, by name.
 
         Raises:
             ValueError: The folder holds something else.
         """
         self._folder = pathlib.Path(folder)
         self._schema = schema
-        self._shard_names = shard_names
+        self.shard_names = shard_names
         self._identity = dict(identity)
-        self._vocabulary = vocabulary
+        self._files = dict(files)
         self._wanted = digest(
             {
                 "identity": self._identity,
@@ -109,9 +112,9 @@ class RecordSetWriter:
             return
         self._check_folder()
         write_json(self._folder / IDENTITY, {"wanted": self._wanted})
-        if self._vocabulary is not None:
-            with write_atomically(self._folder / VOCABULARY) as temporary:
-                temporary.write_bytes(self._vocabulary)
+        for name, content in self._files.items():
+            with write_atomically(self._folder / name) as temporary:
+                temporary.write_bytes(content)
         self._is_begun = True
 
     def join(self) -> None:
@@ -132,7 +135,7 @@ class RecordSetWriter:
     def missing(self) -> list[str]:
         """Returns the shards that are not there or are damaged."""
         missing = []
-        for name in self._shard_names:
+        for name in self.shard_names:
             path = self._folder / name
             try:
                 whole = path.exists() and count_examples(path) >= 0
@@ -154,7 +157,7 @@ class RecordSetWriter:
             ValueError: A shard is missing or damaged.
         """
         shards = []
-        for name in self._shard_names:
+        for name in self.shard_names:
             path = self._folder / name
             if not path.exists():
                 raise ValueError(f"{path} was not written.")
@@ -177,7 +180,7 @@ class RecordSetWriter:
         manifest["digest"] = digest(manifest)
         write_json(self._folder / MANIFEST, manifest)
         (self._folder / IDENTITY).unlink(missing_ok=True)
-        for name in self._shard_names:
+        for name in self.shard_names:
             # What a process that was killed has left behind.
             for partial in self._folder.glob(f".{name}.*.partial"):
                 partial.unlink(missing_ok=True)

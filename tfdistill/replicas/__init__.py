@@ -8,7 +8,13 @@ from tfdistill.replicas.agreement import check_same, fingerprint_of_code
 from tfdistill.replicas.choice import make_replicas
 from tfdistill.replicas.compression import COMPRESSIONS, sum_compressed
 from tfdistill.replicas.one_device import OneDevice
-from tfdistill.replicas.replicas import Replicas, from_chief, round_up, share
+from tfdistill.replicas.replicas import (
+    Replicas,
+    from_chief,
+    gather_rows,
+    round_up,
+    share,
+)
 
 __all__ = [
     "COMPRESSIONS",
@@ -17,6 +23,7 @@ __all__ = [
     "check_same",
     "fingerprint_of_code",
     "from_chief",
+    "gather_rows",
     "make_replicas",
     "round_up",
     "share",

@@ -95,6 +95,26 @@ def share(replicas: Replicas, items: Sequence[Any]) -> list[Any]:
     return list(items[replicas.process.rank :: replicas.process.count])
 
 
+def gather_rows(replicas: Replicas, places: tf.Tensor, rows: Tree) -> Tree:
+    """Gather the rows of all replicas, inside a step; all get the same.
+
+    Args:
+        replicas: Where the step runs.
+        places: int64 `[b]`, where this replica's rows stand in the global
+            batch; every replica has as many.
+        rows: A tree of tensors `[b, …]`.
+
+    Returns:
+        The tree with `[B, …]`.
+    """
+    size = places.shape[0] * replicas.num_replicas
+
+    def placed(x: tf.Tensor) -> tf.Tensor:
+        return tf.scatter_nd(places[:, None], x, [size, *x.shape[1:]])
+
+    return replicas.sum(tf.nest.map_structure(placed, rows))
+
+
 def by_type(
     add: Callable[[list[tf.Tensor]], Sequence[tf.Tensor]], tensors: Tree
 ) -> Tree:

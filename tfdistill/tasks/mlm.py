@@ -13,8 +13,9 @@ from tfdistill.metrics import (
     next_sentence_sums,
     teacher_sums,
 )
+from tfdistill.models.bert import PRETRAINING_HEADS
 from tfdistill.records import Batch, RecordSet
-from tfdistill.tasks.task import Sums, Target, Task, Transform
+from tfdistill.tasks.task import Measured, Target, Task, Transform
 from tfdistill.text.masking import mask_tokens, num_predictions
 from tfdistill.text.tokenizer import Tokenizer
 
@@ -85,11 +86,11 @@ def _transform(
     return transform
 
 
-def _sums(
+def _measure(
     outputs: Mapping[str, Any],
     batch: Batch,
     teacher_outputs: Mapping[str, Any] | None,
-) -> Sums:
+) -> Measured:
     weights = batch["masked_lm_weights"]
     sums = masked_lm_sums(outputs["logits"], batch["masked_lm_ids"], weights)
     if "next_sentence_logits" in outputs and "next_sentence_labels" in batch:
@@ -102,31 +103,30 @@ def _sums(
         sums |= teacher_sums(
             outputs["logits"], teacher_outputs["logits"], weights
         )
-    return sums
+    return Measured(sums, {})
 
+
+_TOKENS = Target(
+    logits="logits",
+    labels="masked_lm_ids",
+    weights="masked_lm_weights",
+    parts=frozenset({"masked_lm"}),
+)
 
 MLM = Task(
     name="mlm",
+    heads=PRETRAINING_HEADS,
+    num_classes=0,
     targets={
-        "labels": Target(
-            logits="logits",
-            labels="masked_lm_ids",
-            weights="masked_lm_weights",
-            part="masked_lm",
-        ),
+        "labels": _TOKENS,
         "next_sentence": Target(
             logits="next_sentence_logits",
             labels="next_sentence_labels",
             weights="is_real_example",
-            part="next_sentence",
+            parts=frozenset({"pooler", "next_sentence"}),
         ),
     },
-    soft_target=Target(
-        logits="logits",
-        labels="masked_lm_ids",
-        weights="masked_lm_weights",
-        part="masked_lm",
-    ),
+    soft_target=_TOKENS,
     example_labels="next_sentence_labels",
     metrics={
         "masked_accuracy": True,
@@ -136,7 +136,9 @@ MLM = Task(
         "teacher_agreement": True,
         "teacher_kl": False,
     },
+    best_metric="masked_loss",
+    knowledge=("top_k(k=10)",),
     transform=_transform,
-    sums=_sums,
-    finish=masked_lm_metrics,
+    measure=_measure,
+    finish=lambda sums, rows: masked_lm_metrics(sums),
 )

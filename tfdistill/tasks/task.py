@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfdistill.records import Batch, RecordSet
 from tfdistill.text.tokenizer import Tokenizer
 
-Sums = dict[str, tf.Tensor]
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
 
@@ -19,16 +19,31 @@ class Target:
 
     Attributes:
         logits: Field of the model's outputs.
-        labels: Feature of a batch, int of the logits' shape but the last
-            axis.
+        labels: Feature of a batch: int of the logits' shape but the last
+            axis, or float32 scores.
         weights: Feature of a batch, 1.0 where a label counts.
-        part: Part of the model that makes the logits.
+        parts: Parts of the model that make the logits, the encoder apart.
+        is_score: Whether labels are scores, and logits `[B, 1]`.
     """
 
     logits: str
     labels: str
     weights: str
-    part: str
+    parts: frozenset[str]
+    is_score: bool = False
+
+
+class Measured(NamedTuple):
+    """What is found out about a batch.
+
+    Attributes:
+        sums: Scalars that add up over batches and replicas.
+        rows: Tensors `[B, …]` of each example; what examples say that are
+            no real ones is left out later.
+    """
+
+    sums: dict[str, tf.Tensor]
+    rows: dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,23 +52,41 @@ class Task:
 
     Attributes:
         name: As in `--task`.
+        heads: Heads of its models, see `models.bert.HEADS`.
+        num_classes: Classes of its logits; 0 where they are over pieces.
         targets: What label objectives learn, by the objective's name.
-        soft_target: What soft targets are about.
+        soft_target: What objectives on the teacher's predictions are about.
         example_labels: Feature with a label of each example, if there is
             one; records may lack it.
         metrics: Every metric, and whether higher is better.
+        best_metric: The one that tells which checkpoint is best.
+        knowledge: What is stored of a teacher unless it is chosen.
         transform: From records, tokenizer and seed to what is done to
             decoded batches, or None.
-        sums: From the student's outputs, a batch and the teacher's outputs
-            (or None) to sums of metrics.
-        finish: From sums over all examples to metrics.
+        measure: From the student's outputs, a batch and the teacher's
+            outputs (or None) to what is found out.
+        finish: From sums over all examples and their rows, in the order of
+            the records, to metrics.
     """
 
     name: str
+    heads: tuple[str, ...]
+    num_classes: int
     targets: Mapping[str, Target]
     soft_target: Target
     example_labels: str
     metrics: Mapping[str, bool]
+    best_metric: str
+    knowledge: tuple[str, ...]
     transform: Callable[[RecordSet, Tokenizer, int], Transform | None]
-    sums: Callable[[Mapping[str, Any], Batch, Mapping[str, Any] | None], Sums]
-    finish: Callable[[Mapping[str, float]], dict[str, float]]
+    measure: Callable[
+        [Mapping[str, Any], Batch, Mapping[str, Any] | None], Measured
+    ]
+    finish: Callable[
+        [Mapping[str, float], Mapping[str, np.ndarray]], dict[str, float]
+    ]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Parts that a model of the task cannot do without."""
+        return ("encoder", *self.soft_target.parts)

@@ -1,6 +1,6 @@
 """One training loop, its optimizers, evaluation and run directory."""
 
-from tfdistill.training.evaluation import evaluate
+from tfdistill.training.evaluation import Findings, go_through
 from tfdistill.training.loop import Cadence, train
 from tfdistill.training.optimizers import (
     OPTIMIZERS,
@@ -15,10 +15,11 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Cadence",
+    "Findings",
     "RunDirectory",
     "Schedule",
-    "evaluate",
     "find_result",
+    "go_through",
     "make_optimizer",
     "scaled_rate",
     "train",

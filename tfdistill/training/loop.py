@@ -8,6 +8,7 @@
 It is handed a step and knows nothing of models, tasks or objectives.
 """
 
+import collections
 import dataclasses
 import functools
 import math
@@ -46,7 +47,7 @@ class Cadence:
         early_stop_metric: Evaluation metric to watch; empty for none.
         higher_is_better: Whether that metric should rise.
         early_stop_patience: Evaluations without improvement before it
-            stops.
+            stops; 0: it never does, but the best checkpoint is kept.
     """
 
     num_train_steps: int
@@ -195,7 +196,7 @@ def _check_states(replicas: Replicas, state: State, step: int) -> None:
 
 def _is_over(notes: _Progressed, cadence: Cadence) -> bool:
     return bool(cadence.early_stop_metric) and (
-        notes.without_improvement >= cadence.early_stop_patience
+        0 < cadence.early_stop_patience <= notes.without_improvement
     )
 
 
@@ -233,14 +234,15 @@ class _Window:
 
     def __init__(self) -> None:
         self._sums: dict[str, tf.Tensor] = {}
-        self._steps = 0
+        # Objectives that take turns are not in the results of every step.
+        self._counts: collections.Counter[str] = collections.Counter()
         self._started = time.monotonic()
         self._losses: list[tuple[int, tf.Tensor]] = []
 
     def add(self, results: Mapping[str, tf.Tensor], step: int) -> None:
         for name, value in results.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
+            self._counts[name] += 1
         self._losses.append((step, results["loss"]))
 
     def check(self) -> None:
@@ -259,7 +261,7 @@ class _Window:
         seconds = max(time.monotonic() - self._started, 1e-9)
         sums = {name: float(value) for name, value in self._sums.items()}
         examples, tokens = sums.pop("examples"), sums.pop("tokens")
-        means = {name: value / self._steps for name, value in sums.items()}
+        means = {n: value / self._counts[n] for n, value in sums.items()}
         means["examples_per_second"] = examples / seconds
         means["tokens_per_second"] = tokens / seconds
         self.__init__()  # type: ignore[misc]

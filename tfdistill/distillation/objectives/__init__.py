@@ -20,7 +20,6 @@ from tfdistill.distillation.objectives.contexts import (
 )
 from tfdistill.distillation.objectives.contrast import crd
 from tfdistill.distillation.objectives.objective import (
-    DISTRIBUTION,
     FEATURES,
     LOGITS,
     Bind,
@@ -47,6 +46,7 @@ from tfdistill.distillation.objectives.states import (
     hidden_mse,
     pkd,
 )
+from tfdistill.records import DISTRIBUTION
 
 OBJECTIVES: dict[str, Kind] = {
     "soft_targets": Kind(soft_targets, needs=DISTRIBUTION),

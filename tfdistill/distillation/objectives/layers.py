@@ -180,10 +180,12 @@ def teacher_of(context: Context) -> BertConfig:
     """Returns the teacher's shape.
 
     Raises:
-        ValueError: There is no live teacher.
+        ValueError: It is not known.
     """
     if context.teacher is None:
-        raise ValueError("a live --teacher is needed: only it has features.")
+        raise ValueError(
+            "a live --teacher is needed, or records that hold features of one."
+        )
     return context.teacher
 
 

@@ -27,9 +27,8 @@ Known = Mapping[str, Any]
 # step (float32 scalar) to values and weights.
 Compute = Callable[[Outputs, Known, Batch, tf.Tensor], Parts]
 
-# The teacher's distribution over pieces, stored or computed.
-DISTRIBUTION = "distribution"
-# What a live teacher alone has: its logits, and what is inside of it.
+# What an objective may need of a teacher, beside its `DISTRIBUTION`: its
+# logits, or what is inside of it.
 LOGITS = "logits"
 FEATURES = "features"
 
@@ -42,7 +41,7 @@ class Context:
         targets: A task's label targets, by the objective's name.
         soft_target: What objectives on the teacher's distribution are about.
         student: Shape of the student.
-        teacher: Shape of the live teacher, if there is one.
+        teacher: Shape of the teacher, live or recorded, if it is known.
         example_labels: Reads a label of each record, int `[N]`, where
             records have one.
         scope: Variables made in it exist on every replica.
@@ -159,11 +158,6 @@ class Objective:
     ramp: Ramp
     start_step: int
     end_step: int
-
-    def weight(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the weight at a step, a float32 scalar."""
-        counts = tf.logical_and(step >= self.start_step, step < self.end_step)
-        return tf.where(counts, self.ramp(step), 0.0)
 
 
 # Binds a loss; raises ValueError where the models do not allow it.

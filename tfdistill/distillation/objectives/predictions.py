@@ -3,7 +3,6 @@
 import tensorflow as tf
 
 from tfdistill.distillation.objectives.objective import (
-    DISTRIBUTION,
     Bind,
     Context,
     Known,
@@ -13,11 +12,12 @@ from tfdistill.distillation.objectives.objective import (
 )
 from tfdistill.losses.labels import cross_entropy
 from tfdistill.losses.logits import logit_mse as logit_mse_values
+from tfdistill.losses.logits import squared_error
 from tfdistill.losses.reduction import Parts, check_reduction
 from tfdistill.losses.soft_targets import check_divergence
 from tfdistill.losses.soft_targets import soft_targets as soft_target_values
 from tfdistill.losses.truncation import check_tail
-from tfdistill.records import Batch, truncate
+from tfdistill.records import DISTRIBUTION, Batch, truncate
 
 # The source system adds this to the sum of weights.
 _ORIGINAL_EPSILON = 1e-5
@@ -68,6 +68,8 @@ def soft_targets(
 
     def bind(context: Context) -> Loss:
         target = context.soft_target
+        if target.is_score:
+            raise ValueError("scores have no distribution; use logit_mse.")
         ramp = Ramp(temperature, last, 0, context.num_steps)
 
         def compute(
@@ -92,7 +94,7 @@ def soft_targets(
             student_reads=frozenset({target.logits}),
             teacher_reads=frozenset({DISTRIBUTION}),
             batch_reads=frozenset({target.weights}),
-            trains=frozenset({"encoder", target.part}),
+            trains=target.parts | {"encoder"},
             epsilon=_epsilon(reduction),
             check=check,
         )
@@ -101,7 +103,7 @@ def soft_targets(
 
 
 def logit_mse(*, temperature: float = 1.0) -> Bind:
-    """Learn a live teacher's logits: mean squared differences.
+    """Learn the teacher's logits: mean squared differences.
 
     Args:
         temperature: T > 0 that both sides are divided by.
@@ -111,8 +113,6 @@ def logit_mse(*, temperature: float = 1.0) -> Bind:
 
     def bind(context: Context) -> Loss:
         target = context.soft_target
-        if context.teacher is None:
-            raise ValueError("a live --teacher is needed: it has the logits.")
 
         def compute(
             student: Outputs, known: Known, batch: Batch, step: tf.Tensor
@@ -131,14 +131,14 @@ def logit_mse(*, temperature: float = 1.0) -> Bind:
             student_reads=frozenset({target.logits}),
             teacher_reads=frozenset({target.logits}),
             batch_reads=frozenset({target.weights}),
-            trains=frozenset({"encoder", target.part}),
+            trains=target.parts | {"encoder"},
         )
 
     return bind
 
 
 def labels(*, reduction: str = "mean") -> Bind:
-    """Learn hard labels by cross-entropy.
+    """Learn hard labels by cross-entropy, or scores by squared error.
 
     Args:
         reduction: `mean`, or `original` as the source system divides.
@@ -158,12 +158,19 @@ def _labelled(name: str, reduction: str) -> Bind:
     check_reduction(reduction)
 
     def bind(context: Context) -> Loss:
+        if name not in context.targets:
+            raise ValueError("the task has no such labels.")
         target = context.targets[name]
 
         def compute(
             student: Outputs, known: Known, batch: Batch, step: tf.Tensor
         ) -> Parts:
-            values = cross_entropy(student[target.logits], batch[target.labels])
+            logits, given = student[target.logits], batch[target.labels]
+            values = (
+                squared_error(logits[..., 0], given)
+                if target.is_score
+                else cross_entropy(logits, given)
+            )
             weights = batch[target.weights]
             return Parts(values * weights, weights)
 
@@ -172,7 +179,7 @@ def _labelled(name: str, reduction: str) -> Bind:
             weights=lambda batch: batch[target.weights],
             student_reads=frozenset({target.logits}),
             batch_reads=frozenset({target.labels, target.weights}),
-            trains=frozenset({"encoder", target.part}),
+            trains=target.parts | {"encoder"},
             epsilon=_epsilon(reduction),
         )
 

@@ -1,0 +1,90 @@
+"""The features of the records of each kind of task."""
+
+from collections.abc import Sequence
+
+from tfdistill.records.feature import Feature
+
+
+def input_features(
+    max_seq_length: int, vocabulary_size: int
+) -> tuple[Feature, ...]:
+    """Returns the features that every model reads, by BERT's names."""
+    return (
+        Feature(
+            name="input_ids",
+            length=max_seq_length,
+            limit=vocabulary_size,
+            mask="input_mask",
+            axes=("L",),
+        ),
+        Feature(
+            name="segment_ids",
+            length=max_seq_length,
+            limit=2,
+            is_step=True,
+            within="input_ids",
+            axes=("L",),
+        ),
+    )
+
+
+def masked_lm_features(
+    *,
+    max_seq_length: int,
+    max_predictions_per_seq: int,
+    vocabulary_size: int,
+    is_masked: bool,
+    has_next_sentence: bool,
+) -> tuple[Feature, ...]:
+    """Returns the features of masked-LM records, by BERT's names.
+
+    `max_predictions_per_seq` counts where `is_masked`; examples that are
+    masked during training hold no masks.
+    """
+    features: Sequence[Feature] = input_features(
+        max_seq_length, vocabulary_size
+    )
+    if is_masked:
+        features = [
+            *features,
+            Feature(
+                name="masked_lm_positions",
+                length=max_predictions_per_seq,
+                limit=max_seq_length,
+                mask="masked_lm_weights",
+                mask_is_float=True,
+            ),
+            Feature(
+                name="masked_lm_ids",
+                length=max_predictions_per_seq,
+                limit=vocabulary_size,
+            ),
+        ]
+    if has_next_sentence:
+        features = [
+            *features,
+            Feature(name="next_sentence_labels", length=0, limit=2),
+        ]
+    return tuple(features)
+
+
+def sentence_features(
+    max_seq_length: int,
+    vocabulary_size: int,
+    num_classes: int,
+    *,
+    has_labels: bool,
+) -> tuple[Feature, ...]:
+    """Returns the features of labelled sentences or pairs.
+
+    Args:
+        max_seq_length: Tokens of an example, at most.
+        vocabulary_size: Pieces.
+        num_classes: Classes; 1: labels are scores.
+        has_labels: Whether `labels` is there: a class, or a float32 score.
+    """
+    features = input_features(max_seq_length, vocabulary_size)
+    if not has_labels:
+        return features
+    limit = 0 if num_classes == 1 else num_classes
+    return (*features, Feature(name="labels", length=0, limit=limit))

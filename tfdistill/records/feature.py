@@ -1,0 +1,140 @@
+"""One feature of an example: its type, its shape, how it is packed."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One feature of an example.
+
+    Attributes:
+        name: Its name in records and in batches.
+        length: Values in an example once padded; 0 for a scalar.
+        limit: Integers are in [0, limit); 0 for float32.
+        mask: Name of the feature that is 1 where this one holds a value
+            and 0 in its padding, if there is one.
+        mask_is_float: Whether that mask is float32 rather than int32.
+        is_step: Values are 0 up to some index and 1 from there to the end
+            of the feature named by `within`: only the index is packed.
+        within: For a step, the feature that fixes how long it is.
+        axes: Its shape in a batch, the batch's own axis left out: numbers,
+            `L` (tokens) and `P` (masked positions). Values are stored for
+            an example's own tokens and positions only, in C order. Empty
+            for a list of at most `length` values.
+        bits: Of a packed float: 32 or 16.
+    """
+
+    name: str
+    length: int
+    limit: int = 0
+    mask: str = ""
+    mask_is_float: bool = False
+    is_step: bool = False
+    within: str = ""
+    axes: tuple[int | str, ...] = ()
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", tuple(self.axes))
+
+    @property
+    def stored(self) -> np.dtype:
+        """Type of a packed value."""
+        limit = self.length + 1 if self.is_step else self.limit
+        if limit == 0:
+            return np.dtype("<f2" if self.bits == 16 else "<f4")
+        if limit <= 1 << 8:
+            return np.dtype("u1")
+        # TensorFlow decodes no unsigned 32-bit integers.
+        return np.dtype("<u2" if limit <= 1 << 16 else "<i4")
+
+    @property
+    def size(self) -> int:
+        """Packed values of an example, at most."""
+        return 1 if self.is_step else max(self.length, 1)
+
+
+def most_values(feature: Feature, length: tf.Tensor | int) -> tf.Tensor | int:
+    """Values of an example that has `length` tokens."""
+    if "L" not in feature.axes:
+        return feature.size
+    most: tf.Tensor | int = 1
+    for axis in feature.axes:
+        most *= length if axis == "L" else axis
+    return most
+
+
+def shaped(
+    values: tf.Tensor,
+    feature: Feature,
+    counts: tf.Tensor,
+    length: tf.Tensor | int,
+) -> tf.Tensor:
+    """Give flat values `[B, N]` of some tokens their axes, padding them.
+
+    Args:
+        values: What was stored of each example, zeros behind it.
+        feature: Whose values they are.
+        counts: int32 `[B]`, tokens of the examples.
+        length: Tokens to pad to.
+    """
+    sizes = [length if axis == "L" else axis for axis in feature.axes]
+    if feature.axes[0] == "L" and feature.axes.count("L") == 1:
+        return tf.reshape(values, [-1, *sizes])
+    # Where in the example's own C order the value of a place stands.
+    rank = len(sizes)
+    places = tf.zeros([1] * (rank + 1), tf.int32)
+    is_real = tf.ones([1] * (rank + 1), tf.bool)
+    for i, (axis, size) in enumerate(zip(feature.axes, sizes, strict=True)):
+        shape = [1] * (rank + 1)
+        shape[i + 1] = -1
+        index = tf.reshape(tf.range(size), shape)
+        own = tf.reshape(counts if axis == "L" else size, [-1] + [1] * rank)
+        places = places * own + index
+        is_real &= index < own
+    places = tf.where(is_real, places, 0)
+    found = tf.gather(
+        values, tf.reshape(places, [tf.shape(values)[0], -1]), batch_dims=1
+    )
+    found = tf.reshape(found, [-1, *sizes])
+    return tf.where(is_real, found, tf.zeros_like(found))
+
+
+def checked(feature: Feature, values: np.ndarray | None) -> np.ndarray:
+    """Returns the values of an example, `[N]`.
+
+    Raises:
+        ValueError: They are missing, too many or out of range.
+    """
+    if values is None:
+        raise ValueError(f"Feature {feature.name!r} is missing.")
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(
+            f"Feature {feature.name!r} must be 1-D, received shape "
+            f"{values.shape}."
+        )
+    most = max(feature.length, 1)
+    if len(values) > most or (feature.length == 0 and len(values) != 1):
+        raise ValueError(
+            f"Feature {feature.name!r} holds {len(values)} values, expected "
+            f"{'at most ' if feature.length else ''}{most}."
+        )
+    if feature.limit == 0:
+        if values.dtype.kind != "f":
+            raise ValueError(
+                f"Feature {feature.name!r} must be float, received "
+                f"{values.dtype}."
+            )
+    elif values.dtype.kind not in "iu" or (
+        len(values) and not 0 <= values.min() <= values.max() < feature.limit
+    ):
+        raise ValueError(
+            f"Feature {feature.name!r} must hold integers in "
+            f"[0, {feature.limit}), received {values.dtype} "
+            f"{values.min()} to {values.max()}."
+        )
+    return values

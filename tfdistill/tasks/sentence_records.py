@@ -1,0 +1,155 @@
+"""Records of sentences and pairs: from a task's tables to shards."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from absl import logging
+
+from tfdistill.config.options import Examples
+from tfdistill.files import sha256_of
+from tfdistill.progress import Progress
+from tfdistill.records import (
+    RecordSet,
+    RecordSetWriter,
+    Schema,
+    sentence_features,
+)
+from tfdistill.tasks.glue import SentenceTask, label_of, path_of, read_split
+from tfdistill.text.tables import Row
+from tfdistill.text.tokenizer import Tokenizer
+
+_ROWS_AT_ONCE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A table that is read through, and the records to make of it."""
+
+    name: str
+    folder: str
+    rows: int
+    has_labels: bool
+    fingerprint: str
+
+
+def find_split(
+    task: SentenceTask, data_dir: str, name: str, folder: str
+) -> Split:
+    """Read a split's table through, checking every row.
+
+    Raises:
+        ValueError: A row or a label is wrong, or there is no such table.
+    """
+    path = path_of(task, data_dir, name)
+    rows = 0
+    has_labels = False
+    for row in read_split(task, data_dir, name):
+        has_labels = label_of(task, row, path) is not None
+        rows += 1
+    return Split(name, folder, rows, has_labels, sha256_of(path))
+
+
+def write_split(
+    task: SentenceTask,
+    data_dir: str,
+    split: Split,
+    tokenizer: Tokenizer,
+    examples: Examples,
+    *,
+    examples_per_shard: int,
+) -> dict[str, int]:
+    """Write the records of a split in the order of its table.
+
+    Returns:
+        `examples` and `shards`.
+
+    Raises:
+        ValueError: as `RecordSetWriter`.
+    """
+    num_shards = math.ceil(split.rows / examples_per_shard)
+    num_classes = len(task.labels) or 1
+    schema = Schema(
+        sentence_features(
+            examples.max_seq_length,
+            len(tokenizer.vocabulary),
+            num_classes,
+            has_labels=split.has_labels,
+        ),
+        examples.record_layout,
+    )
+    writer = RecordSetWriter(
+        split.folder,
+        schema=schema,
+        identity={
+            "task": task.name,
+            "split": split.name,
+            "tokenizer": tokenizer.fingerprint,
+            **tokenizer.settings,
+            "settings": dataclasses.asdict(examples)
+            | {"examples_per_shard": examples_per_shard},
+            "table": split.fingerprint,
+            "num_classes": num_classes,
+            "labels": list(task.labels),
+            "score_range": task.score_range,
+            "metrics": list(task.metrics),
+            "submission": task.submission,
+        },
+        shard_names=[
+            f"{split.name}-{i:05d}-of-{num_shards:05d}.tfrecord"
+            for i in range(num_shards)
+        ],
+        files=tokenizer.files(),
+    )
+    if writer.finished is not None:
+        logging.info("%s is finished already.", split.folder)
+        return _summary(writer.finished)
+    missing = set(writer.missing())
+    rows = read_split(task, data_dir, split.name)
+    with Progress(
+        f"making {split.name} records", split.rows, unit=" rows"
+    ) as progress:
+        for name in writer.shard_names:
+            of_shard = itertools.islice(rows, examples_per_shard)
+            if name not in missing:
+                for _ in of_shard:
+                    progress.advance(1)
+                continue
+            with writer.shard(name) as shard:
+                for example in _examples(task, of_shard, tokenizer, examples):
+                    shard.add(example)
+                    progress.advance(1)
+    return _summary(writer.finish())
+
+
+def _examples(
+    task: SentenceTask,
+    rows: Iterator[Row],
+    tokenizer: Tokenizer,
+    examples: Examples,
+) -> Iterator[dict[str, np.ndarray]]:
+    while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+        lines = [row.first for row in some]
+        lines += [row.second for row in some if row.second is not None]
+        ids = iter(tokenizer.tokenize(lines))
+        firsts = [next(ids) for _ in some]
+        for row, first in zip(some, firsts, strict=True):
+            second = None if row.second is None else next(ids)
+            joined, segments = tokenizer.join(
+                first, second, examples.max_seq_length
+            )
+            example = {
+                "input_ids": np.array(joined),
+                "segment_ids": np.array(segments),
+            }
+            label = label_of(task, row, "")
+            if label is not None:
+                kind = np.int64 if task.labels else np.float32
+                example["labels"] = np.array([label], kind)
+            yield example
+
+
+def _summary(records: RecordSet) -> dict[str, int]:
+    return {"examples": records.examples, "shards": len(records.shards)}
