@@ -6,7 +6,7 @@
 
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
---test_records, as far as these are given.
+--test_records, as far as these are given; --input takes the place of train.
 """
 
 import itertools
@@ -22,10 +22,12 @@ from tfdistill.config.options import (
     Masking,
     Tables,
 )
-from tfdistill.tasks import GLUE, MLM, TASKS
+from tfdistill.tasks import MLM, TASKS
+from tfdistill.tasks.glue import path_of
 from tfdistill.tasks.mlm_records import make_masked_lm_records
-from tfdistill.tasks.own_task import own_task
+from tfdistill.tasks.own_task import find_sentence_task
 from tfdistill.tasks.sentence_records import find_split, write_split
+from tfdistill.tasks.transfer_tables import transfer_columns
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 
 _SPLITS = {
@@ -77,14 +79,7 @@ def _from_tables(
     tokenizer: Tokenizer,
 ) -> dict[str, Any]:
     data_dir = artefacts.data_dir
-    task = GLUE.get(general.task) or own_task(
-        general.task,
-        data_dir,
-        text_column=tables.text_column,
-        pair_column=tables.pair_column,
-        label_column=tables.label_column,
-        labels=tuple(tables.labels.split(",")) if tables.labels else (),
-    )
+    task = find_sentence_task(general.task, data_dir, tables)
     wanted = {
         split: getattr(artefacts, flag)
         for split, flag in _SPLITS.items()
@@ -95,15 +90,20 @@ def _from_tables(
             "--records, --eval_records or --test_records is needed."
         )
     # All tables have been read through before anything is written.
-    splits = [
-        find_split(task, data_dir, name, folder)
-        for name, folder in wanted.items()
-    ]
+    splits = []
+    for name, folder in wanted.items():
+        if name == "train" and artefacts.input:
+            columns = transfer_columns(task)
+            splits.append(
+                find_split(task, name, artefacts.input, columns, folder)
+            )
+            continue
+        path = path_of(task, data_dir, name)
+        splits.append(find_split(task, name, path, task.columns[name], folder))
     summary: dict[str, Any] = {"task": task.name, "labels": list(task.labels)}
     for split in splits:
         made = write_split(
             task,
-            data_dir,
             split,
             tokenizer,
             examples,

@@ -24,6 +24,7 @@ LAYERS = [
         "extract_wikipedia",
         "make_vocab",
         "make_records",
+        "augment",
         "finetune",
         "extract_teacher",
         "distill",

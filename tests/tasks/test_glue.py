@@ -10,9 +10,9 @@ from tfdistill.tasks.glue import (
     GLUE,
     label_of,
     path_of,
-    read_split,
     xnli,
 )
+from tfdistill.text.tables import read_table
 
 NLI = ("contradiction", "entailment", "neutral")
 MNLI_HEADER = (
@@ -30,6 +30,7 @@ XNLI_HEADER = (
     "language\tgold_label\tsentence1_binary_parse\tsentence2_binary_parse\t"
     "sentence1_parse\tsentence2_parse\tsentence1\tsentence2\tpromptID"
 )
+
 MRPC = "#1 ID\t#2 ID\t#1 String\t#2 String\r\n"
 
 # Task, file, its text, and of each row the sentences, label and index.
@@ -220,6 +221,10 @@ FILES = [
         [("A", "B", 1, None)],
     ),
 ]
+
+
+def read_split(task, data_dir, split):
+    return read_table(path_of(task, data_dir, split), task.columns[split])
 
 
 def split_of(task, name):

@@ -4,11 +4,16 @@ import json
 
 import pytest
 
-from tfdistill.tasks.glue import label_of, path_of, read_split
+from tfdistill.tasks.glue import label_of, path_of
 from tfdistill.tasks.own_task import MOST_LABELS, own_task
+from tfdistill.text.tables import read_table
 
 NAMES = {"text_column": "text", "label_column": "label"}
 NUMBERS = {"text_column": "1", "label_column": "0"}
+
+
+def read_split(task, data_dir, split):
+    return read_table(path_of(task, data_dir, split), task.columns[split])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfdistill.config.options import Examples
 from tfdistill.records import open_record_set
 from tfdistill.tasks import sentence_records
-from tfdistill.tasks.glue import GLUE
+from tfdistill.tasks.glue import GLUE, path_of
 from tfdistill.tasks.own_task import own_task
 from tfdistill.tasks.sentence_records import find_split, write_split
 from tfdistill.text.word_pieces import WordPiece
@@ -32,9 +32,12 @@ def make(
     task, data, folder, split="train", *, examples=EXAMPLES, per_shard=100
 ):
     """Make the records of a split; returns the summary and the set."""
-    found = find_split(task, str(data), split, str(folder))
+    columns = task.columns[split]
+    found = find_split(
+        task, split, path_of(task, data, split), columns, str(folder)
+    )
     summary = write_split(
-        task, data, found, TOKENIZER, examples, examples_per_shard=per_shard
+        task, found, TOKENIZER, examples, examples_per_shard=per_shard
     )
     return summary, open_record_set(str(folder))
 
@@ -275,5 +278,5 @@ def test_a_wrong_row_is_found_before_anything_is_written(tmp_path):
         tmp_path / "SST-2", "train.tsv", "sentence\tlabel", "a\t1", "b\t2"
     )
     with pytest.raises(ValueError, match=r"train\.tsv: line 3: unknown label"):
-        find_split(GLUE["sst2"], str(data), "train", str(tmp_path / "set"))
+        make(GLUE["sst2"], data, tmp_path / "set")
     assert not (tmp_path / "set").exists()

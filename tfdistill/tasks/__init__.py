@@ -6,11 +6,12 @@
 from tfdistill.records import RecordSet
 from tfdistill.tasks.glue import GLUE
 from tfdistill.tasks.mlm import MLM
+from tfdistill.tasks.own_task import OWN_TASKS
 from tfdistill.tasks.sentences import sentence_task
 from tfdistill.tasks.task import Measured, Target, Task
 
 # What --task takes.
-TASKS = (MLM.name, *GLUE, "classification", "regression")
+TASKS = (MLM.name, *GLUE, *OWN_TASKS)
 
 
 def find_task(name: str, records: RecordSet) -> Task:

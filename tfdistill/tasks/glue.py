@@ -6,12 +6,12 @@ are found by name, so that the file of another task or layout is refused.
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfdistill.config.fields import LARGEST_FLOAT
 from tfdistill.files import StrPath
-from tfdistill.text.tables import Column, Columns, Row, read_table
+from tfdistill.text.tables import Column, Columns, Row
 
 # Whole sentences can stand where labels are expected.
 _MOST_SHOWN = 60
@@ -80,24 +80,6 @@ def path_of(task: SentenceTask, data_dir: StrPath, split: str) -> Path:
     raise FileNotFoundError(
         f"{problem}, the {split} file of the task {task.name}.{hint}"
     )
-
-
-def read_split(
-    task: SentenceTask, data_dir: StrPath, split: str
-) -> Iterator[Row]:
-    """Yield the rows of a split, in the order of its file.
-
-    Args:
-        task: The task.
-        data_dir: The task's own folder, for instance `glue_data/SST-2`.
-        split: "train", "dev" or "test".
-
-    Raises:
-        ValueError: The task has no such split; or, while reading, the file
-            is not as it should be.
-        FileNotFoundError: The file is not there.
-    """
-    return read_table(path_of(task, data_dir, split), task.columns[split])
 
 
 def label_of(

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tfdistill.config.options import Tables
 from tfdistill.files import StrPath
-from tfdistill.tasks.glue import SentenceTask
+from tfdistill.tasks.glue import GLUE, SentenceTask
 from tfdistill.text.tables import Columns, read_header, read_table
 
+OWN_TASKS = ("classification", "regression")
 MOST_LABELS = 1000
 _METRICS = {
     "classification": ("accuracy",),
@@ -159,3 +161,31 @@ def _labels_in(
     if all(_NUMBER.fullmatch(label) for label in counts):
         return tuple(sorted(counts, key=lambda label: (int(label), label)))
     return tuple(sorted(counts))
+
+
+def find_sentence_task(
+    name: str, data_dir: StrPath, tables: Tables
+) -> SentenceTask:
+    """Returns a task of GLUE, or one of one's own.
+
+    Args:
+        name: As in `--task`.
+        data_dir: The task's folder.
+        tables: Where tables of one's own have what.
+
+    Raises:
+        ValueError: The task is not about sentences, or as `own_task`.
+    """
+    if name in GLUE:
+        return GLUE[name]
+    if name not in OWN_TASKS:
+        known = ", ".join((*GLUE, *OWN_TASKS))
+        raise ValueError(f"Unknown task {name!r} of sentences. Known: {known}.")
+    return own_task(
+        name,
+        data_dir,
+        text_column=tables.text_column,
+        pair_column=tables.pair_column,
+        label_column=tables.label_column,
+        labels=tuple(tables.labels.split(",")) if tables.labels else (),
+    )

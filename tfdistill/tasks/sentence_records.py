@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from tfdistill.config.options import Examples
-from tfdistill.files import sha256_of
+from tfdistill.files import StrPath, sha256_of
 from tfdistill.progress import Progress
 from tfdistill.records import (
     RecordSet,
@@ -17,8 +17,8 @@ from tfdistill.records import (
     Schema,
     sentence_features,
 )
-from tfdistill.tasks.glue import SentenceTask, label_of, path_of, read_split
-from tfdistill.text.tables import Row
+from tfdistill.tasks.glue import SentenceTask, label_of
+from tfdistill.text.tables import Columns, Row, read_table
 from tfdistill.text.tokenizer import Tokenizer
 
 _ROWS_AT_ONCE = 1024
@@ -26,9 +26,11 @@ _ROWS_AT_ONCE = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A table that is read through, and the records to make of it."""
+    """A table that was read through, and the records to make of it."""
 
     name: str
+    path: str
+    columns: Columns
     folder: str
     rows: int
     has_labels: bool
@@ -36,25 +38,36 @@ class Split:
 
 
 def find_split(
-    task: SentenceTask, data_dir: str, name: str, folder: str
+    task: SentenceTask,
+    name: str,
+    path: StrPath,
+    columns: Columns,
+    folder: str,
 ) -> Split:
-    """Read a split's table through, checking every row.
+    """Read a table through, checking every row.
+
+    Args:
+        task: Whose labels it has.
+        name: "train", "dev" or "test".
+        path: The table.
+        columns: Where it has what.
+        folder: Of the records.
 
     Raises:
         ValueError: A row or a label is wrong, or there is no such table.
     """
-    path = path_of(task, data_dir, name)
     rows = 0
     has_labels = False
-    for row in read_split(task, data_dir, name):
+    for row in read_table(path, columns):
         has_labels = label_of(task, row, path) is not None
         rows += 1
-    return Split(name, folder, rows, has_labels, sha256_of(path))
+    return Split(
+        name, str(path), columns, folder, rows, has_labels, sha256_of(path)
+    )
 
 
 def write_split(
     task: SentenceTask,
-    data_dir: str,
     split: Split,
     tokenizer: Tokenizer,
     examples: Examples,
@@ -107,7 +120,7 @@ def write_split(
         logging.info("%s is finished already.", split.folder)
         return _summary(writer.finished)
     missing = set(writer.missing())
-    rows = read_split(task, data_dir, split.name)
+    rows = read_table(split.path, split.columns)
     with Progress(
         f"making {split.name} records", split.rows, unit=" rows"
     ) as progress:

@@ -1,0 +1,57 @@
+"""Tables of more sentences for a task, with labels or without.
+
+They have a header, `sentence` or `sentence1` and `sentence2`, and `label`
+where labels are known, whatever the task's own tables look like.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from tfdistill.files import StrPath
+from tfdistill.tasks.glue import SentenceTask
+from tfdistill.text.tables import Columns, write_rows
+
+_SINGLE = ("sentence",)
+_PAIR = ("sentence1", "sentence2")
+
+
+def transfer_columns(task: SentenceTask) -> Columns:
+    """Returns where such a table of a task has what."""
+    first, second = _PAIR if task.is_pair else (*_SINGLE, None)
+    return Columns(
+        first=first, second=second, label="label", optional=("label",)
+    )
+
+
+def write_transfer_table(
+    path: StrPath,
+    task: SentenceTask,
+    rows: Iterable[tuple[Sequence[str], str | None]],
+    *,
+    has_labels: bool,
+) -> int:
+    """Write sentences, and their labels if they have some.
+
+    Args:
+        path: The table; its suffix says the format.
+        task: The task that they are for.
+        rows: Sentences of an example, and the label's text.
+        has_labels: Whether labels are written.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        ValueError: as `write_rows`.
+    """
+    count = 0
+
+    def cells() -> Iterable[tuple[str, ...]]:
+        nonlocal count
+        for sentences, label in rows:
+            count += 1
+            yield (*sentences, label or "") if has_labels else (*sentences,)
+
+    names = _PAIR if task.is_pair else _SINGLE
+    header = (*names, "label") if has_labels else names
+    write_rows(path, cells(), header)
+    return count
