@@ -254,6 +254,10 @@ def _check_classes(held_out: RecordSet, records: RecordSet) -> None:
                 f"{held_out.path} has {key}={theirs}, {records.path} has "
                 f"{ours}."
             )
+    if "num_classes" in held_out.identity and not held_out.schema.feature(
+        "labels"
+    ):
+        raise ValueError(f"{held_out.path} holds no labels to compare with.")
 
 
 def _check_watched(

@@ -123,11 +123,11 @@ def test_recorded_features_are_the_live_teacher(c, tmp_path):
 
 def test_objectives_that_take_turns_have_a_graph_each(c, tmp_path, monkeypatch):
     made = []
-    compile = OneDevice.compile
+    make = OneDevice.compile
 
     def counted(self, step):
         made.append(step)
-        return compile(self, step)
+        return make(self, step)
 
     monkeypatch.setattr(OneDevice, "compile", counted)
     # What is recorded, and then what only the live teacher knows.
@@ -153,7 +153,6 @@ def test_objectives_that_take_turns_have_a_graph_each(c, tmp_path, monkeypatch):
 def test_student_is_evaluated_and_compared(chain, c):
     found = chain["evaluate"]
     assert found["examples"] == ROWS["dev"]
-    # Two of its layers against one.
     assert found["parameters"] < chain["finetune"]["parameters"]
     assert found["parameters"] == chain["distill"]["parameters"]
     for name in ("accuracy", "teacher_agreement"):
@@ -235,16 +234,19 @@ def test_predict_writes_a_line_for_each_row(c, tmp_path, batch_size):
     assert sum(hits) >= ROWS["test"] - 1
 
 
-# A regression of pairs: the share of words that both have.
-PAIRS = [
-    {
-        "left": (left := small_sentences.sentence(n)),
-        "right": " ".join([*left.split()[: n % 5], "so", "a"]),
-        "score": n % 5 - 1.5,
+def pair(number):
+    """Two sentences and how much of one is in the other."""
+    left = small_sentences.sentence(number)
+    right = [*left.split()[: number % 5], "so", "a"]
+    return {
+        "left": left,
+        "right": " ".join(right),
+        "score": number % 5 - 1.5,
     }
-    for n in range(36)
-    if n % 9
-]
+
+
+# Every ninth sentence is a long one.
+PAIRS = [pair(n) for n in range(36) if n % 9]
 OF_SCORES = (
     "--task=regression --train_batch_size=8 --num_train_steps=4 "
     "--num_warmup_steps=0 --learning_rate=1e-3 "
@@ -391,6 +393,7 @@ WRONG_USES = [
         "--eval_records={c}/yes_or_no",
         r"has labels=\['no', 'yes'\], .*/train has \['0', '1'\]",
     ),
+    ("finetune", "--eval_records={c}/test", "/test holds no labels to compare"),
     ("extract_teacher", "--task=cola", OTHER_TASK),
     ("extract_teacher", "--teacher={c}/of_three_classes", OTHER_CLASSES),
     (
