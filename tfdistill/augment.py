@@ -14,14 +14,11 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tfdistill.augmentation import (
     REPLACE_PROB,
     ROUNDS,
-    Ask,
     Rules,
     WordsByTag,
     rule_samples,
@@ -38,12 +35,7 @@ from tfdistill.config.options import (
     Tables,
 )
 from tfdistill.files import read_json, sha256_of, write_json
-from tfdistill.models.bert import Bert
-from tfdistill.models.formats import load_model
 from tfdistill.progress import Progress
-from tfdistill.tasks.glue import SentenceTask, path_of
-from tfdistill.tasks.own_task import find_sentence_task
-from tfdistill.tasks.transfer_tables import write_transfer_table
 from tfdistill.text.parallel import process_count
 from tfdistill.text.tables import Row, read_table
 from tfdistill.text.word_vectors import read_word_vectors
@@ -63,6 +55,12 @@ def augment(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     """Make more sentences of those of a task."""
+    # Processes that make samples import this module; they need no TensorFlow,
+    # which takes seconds.
+    from tfdistill.tasks.glue import path_of
+    from tfdistill.tasks.own_task import find_sentence_task
+    from tfdistill.tasks.transfer_tables import write_transfer_table
+
     task = find_sentence_task(general.task, artefacts.data_dir, tables)
     if augmentation.method == "tinybert" and not artefacts.model:
         raise FlagNeededError("model")
@@ -91,7 +89,7 @@ def augment(
         made = _by_rules(rows, general, augmentation)
     else:
         made = _as_tinybert(
-            rows, task, artefacts, general, augmentation, knowledge
+            rows, task.name, artefacts, general, augmentation, knowledge
         )
     has_labels = augmentation.method != "rules"
     count = write_transfer_table(
@@ -141,13 +139,16 @@ def _by_rules(
 
 def _as_tinybert(
     rows: list[Row],
-    task: SentenceTask,
+    task: str,
     artefacts: Artefacts,
     general: General,
     augmentation: Augmentation,
     knowledge: Knowledge,
 ) -> Iterator[Example]:
     """Yield each sentence, and behind it what a masked LM makes of it."""
+    from tfdistill.augmentation.asking import asking
+    from tfdistill.models.formats import load_model
+
     loaded = load_model(
         artefacts.model, heads=("masked_lm",), needs=("masked_lm",)
     )
@@ -157,12 +158,12 @@ def _as_tinybert(
             artefacts.vectors_file, max_words=_MOST_VECTORS
         )
     rounds = augmentation.augment_rounds or ROUNDS.get(
-        task.name, _ROUNDS_OF_OWN_TASKS
+        task, _ROUNDS_OF_OWN_TASKS
     )
     with Progress("augmenting", len(rows), unit=" rows") as progress:
         found = tinybert_variants(
             [_sentences(row) for row in rows],
-            ask=_asking(loaded.model),
+            ask=asking(loaded.model),
             tokenizer=loaded.tokenizer,
             vectors=vectors,
             rounds=rounds,
@@ -180,31 +181,6 @@ def _as_tinybert(
 def _replace_prob(augmentation: Augmentation, published: float) -> float:
     chosen = augmentation.replace_prob
     return published if chosen < 0 else chosen
-
-
-def _asking(model: Bert) -> Ask:
-    """Returns what asks a masked LM for one position of each sequence."""
-
-    @tf.function(autograph=False)
-    def logits(features: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model(features, reads=frozenset({"logits"}))["logits"][:, 0]
-
-    def ask(
-        *,
-        input_ids: np.ndarray,
-        input_mask: np.ndarray,
-        segment_ids: np.ndarray,
-        positions: np.ndarray,
-    ) -> np.ndarray:
-        features = {
-            "input_ids": tf.constant(input_ids, tf.int32),
-            "input_mask": tf.constant(input_mask, tf.int32),
-            "segment_ids": tf.constant(segment_ids, tf.int32),
-            "masked_lm_positions": tf.constant(positions[:, None], tf.int32),
-        }
-        return logits(features).numpy()
-
-    return ask
 
 
 def _sentences(row: Row) -> tuple[str, ...]:

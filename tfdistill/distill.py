@@ -189,6 +189,12 @@ def _check_asked(
         )
     for teacher in teachers:
         check_length(teacher.model, records, "teacher")
+    recorded = records.identity.get("teacher")
+    if recorded not in (None, teachers[0].fingerprint):
+        raise ValueError(
+            f"{records.path} holds what another teacher said than --teacher, "
+            f"which would be asked for its {name}."
+        )
 
 
 def _compared_with(teachers: list[LoadedModel], task: Task) -> Bert | None:

@@ -26,7 +26,11 @@ from tfdistill.tasks import MLM, TASKS
 from tfdistill.tasks.glue import path_of
 from tfdistill.tasks.mlm_records import make_masked_lm_records
 from tfdistill.tasks.own_task import find_sentence_task
-from tfdistill.tasks.sentence_records import find_split, write_split
+from tfdistill.tasks.sentence_records import (
+    find_split,
+    open_split,
+    write_split,
+)
 from tfdistill.tasks.transfer_tables import transfer_columns
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 
@@ -95,19 +99,35 @@ def _from_tables(
         if name == "train" and artefacts.input:
             columns = transfer_columns(task)
             splits.append(
-                find_split(task, name, artefacts.input, columns, folder)
+                find_split(
+                    task,
+                    name,
+                    artefacts.input,
+                    columns,
+                    folder,
+                    keeps_masks=True,
+                )
             )
             continue
         path = path_of(task, data_dir, name)
         splits.append(find_split(task, name, path, task.columns[name], folder))
     summary: dict[str, Any] = {"task": task.name, "labels": list(task.labels)}
-    for split in splits:
+    per_shard = tables.examples_per_shard
+    # All folders have been accepted before any is made.
+    writers = [
+        open_split(
+            task, split, tokenizer, examples, examples_per_shard=per_shard
+        )
+        for split in splits
+    ]
+    for split, writer in zip(splits, writers, strict=True):
         made = write_split(
             task,
             split,
+            writer,
             tokenizer,
             examples,
-            examples_per_shard=tables.examples_per_shard,
+            examples_per_shard=per_shard,
         )
         prefix = _SPLITS[split.name].removesuffix("records")
         summary[_SPLITS[split.name]] = split.folder

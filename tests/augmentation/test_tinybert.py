@@ -9,7 +9,7 @@ import tensorflow as tf
 from golden import golden
 
 from tfdistill.augmentation import ROUNDS, tinybert, tinybert_variants
-from tfdistill.augmentation.candidates import whole_words
+from tfdistill.augmentation.candidates import _largest, whole_words
 from tfdistill.augmentation.tinybert import (
     NUM_CANDIDATES,
     REPLACE_PROB,
@@ -261,6 +261,21 @@ def test_golden_runs(case):
         rng=random.Random(case["python_random_seed"]),
     )
     assert found == case["result"]
+
+
+@pytest.mark.parametrize("width", [1, 2, 60, 30_000])
+@pytest.mark.parametrize("count", [1, 15])
+def test_largest_are_exact_with_ties_by_id(width, count):
+    rng = np.random.default_rng(1)
+    for logits in (
+        rng.normal(size=(9, width)),
+        rng.integers(0, 4, (9, width)),
+        np.zeros((2, width)),
+    ):
+        rows = logits.astype(np.float32)
+        for row, found in zip(rows, _largest(rows, count), strict=True):
+            order = np.argsort(-row, kind="stable")
+            assert found == sorted(order[:count].tolist())
 
 
 def test_golden_filter():

@@ -76,7 +76,10 @@ def test_the_same_teacher_twice_is_that_teacher(chain, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--objective=hidden_mse --records={c}/records --teacher=", "need --t"),
+        (
+            "--objective=hidden_mse --records={c}/records --teacher=",
+            "or --teacher to ask",
+        ),
         (
             "--objective=pkd(layers=odd) --records={c}/records",
             "layer map 'odd'",

@@ -370,6 +370,11 @@ WRONG_USES = [
         r"/train holds no train\.tsv, the train file of the task sst2\.",
     ),
     ("make_records", "--data_dir=", "--data_dir is needed"),
+    (
+        "make_records",
+        "--eval_records={c}/teacher",
+        "teacher is not empty and holds no records",
+    ),
     ("make_records", "--records=", "--records, --eval_records or --test_r"),
     (
         "make_records",

@@ -11,7 +11,11 @@ from tfdistill.records import open_record_set
 from tfdistill.tasks import sentence_records
 from tfdistill.tasks.glue import GLUE, path_of
 from tfdistill.tasks.own_task import own_task
-from tfdistill.tasks.sentence_records import find_split, write_split
+from tfdistill.tasks.sentence_records import (
+    find_split,
+    open_split,
+    write_split,
+)
 from tfdistill.text.word_pieces import WordPiece
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##s"]
@@ -36,8 +40,11 @@ def make(
     found = find_split(
         task, split, path_of(task, data, split), columns, str(folder)
     )
-    summary = write_split(
+    writer = open_split(
         task, found, TOKENIZER, examples, examples_per_shard=per_shard
+    )
+    summary = write_split(
+        task, found, writer, TOKENIZER, examples, examples_per_shard=per_shard
     )
     return summary, open_record_set(str(folder))
 

@@ -140,13 +140,15 @@ def rule_samples(
             )
             for first in range(0, len(sources), _SOURCES_AT_ONCE)
         )
-        for made, hashes in map_in_order(
+        for numbers, text, hashes in map_in_order(
             _samples_of_chunk, chunks, num_processes
         ):
             is_new = seen.add(hashes).tolist()
-            for (number, sentences), new in zip(made, is_new, strict=True):
+            for number, key, new in zip(
+                numbers, text.splitlines(), is_new, strict=True
+            ):
                 if new:
-                    yield Sample(number, sentences)
+                    yield Sample(number, tuple(key.split("\t")))
 
 
 def make_sample(
@@ -226,11 +228,14 @@ class _Chunk:
     sources: Sequence[TaggedSource]
 
 
-def _samples_of_chunk(
-    chunk: _Chunk,
-) -> tuple[list[tuple[int, tuple[str, ...]]], np.ndarray]:
+def _samples_of_chunk(chunk: _Chunk) -> tuple[list[int], str, np.ndarray]:
+    """Returns rows' numbers, their samples' keys as lines, and the hashes.
+
+    One text goes from process to process much faster than many.
+    """
     table, rules = _read_table(chunk.table), chunk.rules
-    made: list[tuple[int, tuple[str, ...]]] = []
+    numbers: list[int] = []
+    keys: list[str] = []
     for number, source in enumerate(chunk.sources, chunk.first):
         rounds = rules.rounds or (
             SINGLE_ROUNDS if len(source) == 1 else PAIR_ROUNDS
@@ -238,10 +243,13 @@ def _samples_of_chunk(
         rng = random.Random(f"{chunk.seed} {number}")
         # A dictionary, as most of a short sentence's samples are equal.
         distinct = dict.fromkeys(
-            make_sample(source, table, rules, rng) for _ in range(rounds)
+            _key(sample)
+            for _ in range(rounds)
+            if (sample := make_sample(source, table, rules, rng))
         )
-        made += [(number, sample) for sample in distinct if sample]
-    return made, hashes_of(_key(sample) for _, sample in made)
+        numbers += [number] * len(distinct)
+        keys += distinct
+    return numbers, "\n".join(keys), hashes_of(keys)
 
 
 @functools.lru_cache(maxsize=1)
@@ -254,5 +262,5 @@ def _texts(source: TaggedSource) -> tuple[str, ...]:
 
 
 def _key(sentences: tuple[str, ...]) -> str:
-    # Words hold no white space, so no two rows have the same key.
+    # Words hold no white space, so keys are lines and tell all rows apart.
     return "\t".join(sentences)

@@ -146,8 +146,7 @@ def _tagger_class() -> Any:
         )
     except ImportError:
         raise ValueError(
-            "Tagging words needs the package HanTa: "
-            f"pip install --no-deps {PACKAGE}"
+            f"Tagging words needs the package HanTa: pip install {PACKAGE}"
         ) from None
     return HanoverTagger
 

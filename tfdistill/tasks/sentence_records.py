@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,7 @@ from tfdistill.text.tables import Columns, Row, read_table
 from tfdistill.text.tokenizer import Tokenizer
 
 _ROWS_AT_ONCE = 1024
+_MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Split:
     rows: int
     has_labels: bool
     fingerprint: str
+    keeps_masks: bool
 
 
 def find_split(
@@ -43,6 +46,8 @@ def find_split(
     path: StrPath,
     columns: Columns,
     folder: str,
+    *,
+    keeps_masks: bool = False,
 ) -> Split:
     """Read a table through, checking every row.
 
@@ -52,6 +57,8 @@ def find_split(
         path: The table.
         columns: Where it has what.
         folder: Of the records.
+        keeps_masks: Whether the word [MASK] is that piece, as in what rules
+            have made.
 
     Raises:
         ValueError: A row or a label is wrong, or there is no such table.
@@ -62,22 +69,26 @@ def find_split(
         has_labels = label_of(task, row, path) is not None
         rows += 1
     return Split(
-        name, str(path), columns, folder, rows, has_labels, sha256_of(path)
+        name=name,
+        path=str(path),
+        columns=columns,
+        folder=folder,
+        rows=rows,
+        has_labels=has_labels,
+        fingerprint=sha256_of(path),
+        keeps_masks=keeps_masks,
     )
 
 
-def write_split(
+def open_split(
     task: SentenceTask,
     split: Split,
     tokenizer: Tokenizer,
     examples: Examples,
     *,
     examples_per_shard: int,
-) -> dict[str, int]:
-    """Write the records of a split in the order of its table.
-
-    Returns:
-        `examples` and `shards`.
+) -> RecordSetWriter:
+    """Prepare to write the records of a split.
 
     Raises:
         ValueError: as `RecordSetWriter`.
@@ -93,7 +104,7 @@ def write_split(
         ),
         examples.record_layout,
     )
-    writer = RecordSetWriter(
+    return RecordSetWriter(
         split.folder,
         schema=schema,
         identity={
@@ -104,6 +115,7 @@ def write_split(
             "settings": dataclasses.asdict(examples)
             | {"examples_per_shard": examples_per_shard},
             "table": split.fingerprint,
+            "keeps_masks": split.keeps_masks,
             "num_classes": num_classes,
             "labels": list(task.labels),
             "score_range": task.score_range,
@@ -116,6 +128,24 @@ def write_split(
         ],
         files=tokenizer.files(),
     )
+
+
+def write_split(
+    task: SentenceTask,
+    split: Split,
+    writer: RecordSetWriter,
+    tokenizer: Tokenizer,
+    examples: Examples,
+    *,
+    examples_per_shard: int,
+) -> dict[str, int]:
+    """Write the records of a split in the order of its table.
+
+    Args: as `open_split`, which made the writer.
+
+    Returns:
+        `examples` and `shards`.
+    """
     if writer.finished is not None:
         logging.info("%s is finished already.", split.folder)
         return _summary(writer.finished)
@@ -131,7 +161,9 @@ def write_split(
                     progress.advance(1)
                 continue
             with writer.shard(name) as shard:
-                for example in _examples(task, of_shard, tokenizer, examples):
+                for example in _examples(
+                    task, split, of_shard, tokenizer, examples
+                ):
                     shard.add(example)
                     progress.advance(1)
     return _summary(writer.finish())
@@ -139,6 +171,7 @@ def write_split(
 
 def _examples(
     task: SentenceTask,
+    split: Split,
     rows: Iterator[Row],
     tokenizer: Tokenizer,
     examples: Examples,
@@ -146,7 +179,11 @@ def _examples(
     while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
         lines = [row.first for row in some]
         lines += [row.second for row in some if row.second is not None]
-        ids = iter(tokenizer.tokenize(lines))
+        ids = iter(
+            _with_masks(tokenizer, lines)
+            if split.keeps_masks
+            else tokenizer.tokenize(lines)
+        )
         firsts = [next(ids) for _ in some]
         for row, first in zip(some, firsts, strict=True):
             second = None if row.second is None else next(ids)
@@ -162,6 +199,19 @@ def _examples(
                 kind = np.int64 if task.labels else np.float32
                 example["labels"] = np.array([label], kind)
             yield example
+
+
+def _with_masks(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
+    """Tokenize lines in which the word [MASK] is that piece."""
+    parts = [_MASK.split(line) for line in lines]
+    ids = iter(tokenizer.tokenize([part for line in parts for part in line]))
+    found = []
+    for line in parts:
+        joined = next(ids)
+        for _ in line[1:]:
+            joined = [*joined, tokenizer.mask_id, *next(ids)]
+        found.append(joined)
+    return found
 
 
 def _summary(records: RecordSet) -> dict[str, int]:
