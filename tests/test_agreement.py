@@ -100,7 +100,8 @@ def test_a_changed_file_beside_the_records_is_noticed(tmp_path):
         tokenizer_of(records, None, "", True)
 
 
-def test_models_of_another_tokenizer_are_refused():
+def test_models_of_another_tokenizer_are_refused(tmp_path):
+    records = records_with(tmp_path / "set", BYTES)
     with pytest.raises(ValueError, match="another vocabulary or casing"):
-        check_vocabulary(model_with(WORDS), BYTES, "the records")
-    check_vocabulary(model_with(BYTES), BYTES, "the records")
+        check_vocabulary(model_with(WORDS), BYTES, records)
+    check_vocabulary(model_with(BYTES), BYTES, records)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdistill.config.options import Artefacts, Corpus
+from tfdistill.config.options import Artefacts, Corpus, General, Tables
 from tfdistill.make_vocab import make_vocab
 from tfdistill.text.word_pieces import SPECIAL_PIECES, WordPiece
 
@@ -22,7 +22,10 @@ def _make(tmp_path: Path, name: str = "vocab.txt", **corpus) -> list[str]:
         text.write_text("\n".join(SENTENCES * 20), encoding="utf-8")
     target = tmp_path / name
     summary = make_vocab(
-        Artefacts(text=str(text), vocab_file=str(target)), Corpus(**corpus)
+        Artefacts(text=str(text), vocab_file=str(target)),
+        General(),
+        Corpus(**corpus),
+        Tables(),
     )
     pieces = target.read_text(encoding="utf-8").splitlines()
     assert summary["pieces"] == len(pieces) == len(set(pieces))
@@ -85,7 +88,9 @@ def test_bad_text(tmp_path: Path, data: bytes | None, cause: str) -> None:
     with pytest.raises((ValueError, OSError), match=cause) as caught:
         make_vocab(
             Artefacts(text=str(text), vocab_file=str(tmp_path / "v")),
+            General(),
             Corpus(),
+            Tables(),
         )
     assert str(text) in str(caught.value)
     assert not (tmp_path / "v").exists()

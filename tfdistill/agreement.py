@@ -1,9 +1,12 @@
 """Whether records and models fit each other: vocabulary and length."""
 
-from tfdistill.models.bert import Bert
+from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel
+from tfdistill.models.kinds import kind_of
+from tfdistill.models.outputs import Model
 from tfdistill.records import RecordSet
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.words import Words, read_words
 
 
 def tokenizer_of(
@@ -16,7 +19,8 @@ def tokenizer_of(
 ) -> Tokenizer:
     """Find the tokenizer of records: their own, a model's, or a file's.
 
-    All that are known must agree.
+    All that are known must agree. A model of words must have the words that
+    records hold beside pieces.
 
     Args:
         records: The records.
@@ -31,7 +35,7 @@ def tokenizer_of(
     tokenizer: Tokenizer
     if records.tokenizer_folder is not None:
         tokenizer = read_tokenizer(records.tokenizer_folder, records.identity)
-    elif model is not None:
+    elif model is not None and not isinstance(model.tokenizer, Words):
         tokenizer = model.tokenizer
     elif vocab_file:
         tokenizer = read_tokenizer(vocab_file, {"do_lower_case": casing})
@@ -52,36 +56,97 @@ def tokenizer_of(
                 f"{vocab_file} is another vocabulary than the {role}'s."
             )
     if model is not None:
-        check_vocabulary(model, tokenizer, records.path, role)
+        check_vocabulary(model, tokenizer, records, role)
     return tokenizer
 
 
+def words_of(records: RecordSet) -> Words | None:
+    """Find the whole words that records hold beside pieces, if they do.
+
+    Raises:
+        ValueError: Their vocabulary was changed.
+        OSError: It cannot be read.
+    """
+    made_with = records.identity.get("words")
+    if made_with is None:
+        return None
+    words = read_words(records.path, made_with)
+    if words.fingerprint != made_with["fingerprint"]:
+        raise ValueError(
+            f"{records.path} was made with other words than it has now."
+        )
+    return words
+
+
 def check_vocabulary(
-    model: LoadedModel, tokenizer: Tokenizer, whose: str, role: str = "model"
+    model: LoadedModel,
+    tokenizer: Tokenizer,
+    records: RecordSet,
+    role: str = "model",
 ) -> None:
     """Refuse a model whose vocabulary differs from that of records.
+
+    Args:
+        model: The model.
+        tokenizer: Of the records' pieces.
+        records: The records, which may hold words as well.
+        role: Which model it is, for messages.
 
     Raises:
         ValueError: It differs.
     """
     theirs = model.tokenizer
-    if theirs.fingerprint != tokenizer.fingerprint:
+    if isinstance(theirs, Words):
+        check_words(theirs, records, role)
+    elif theirs.fingerprint != tokenizer.fingerprint:
         raise ValueError(
             f"The {role} has another vocabulary or casing "
             f"({theirs.fingerprint[:12]}…, {len(theirs.vocabulary)} pieces) "
-            f"than {whose} ({tokenizer.fingerprint[:12]}…, "
+            f"than {records.path} ({tokenizer.fingerprint[:12]}…, "
             f"{len(tokenizer.vocabulary)} pieces)."
         )
 
 
-def check_length(model: Bert, records: RecordSet, role: str = "model") -> None:
-    """Refuse records that are empty or longer than a model can read.
+def check_words(words: Words, records: RecordSet, role: str = "model") -> None:
+    """Refuse records that do not hold the words that a model reads.
 
     Raises:
-        ValueError: They are.
+        ValueError: They hold pieces alone, or other words.
+    """
+    ours = words_of(records)
+    if ours is None:
+        raise ValueError(
+            f"The {role} reads whole words, which {records.path} does not "
+            "hold: make_records puts them there with --words_file."
+        )
+    if ours.fingerprint != words.fingerprint:
+        raise ValueError(
+            f"The {role} has other words or another casing "
+            f"({words.fingerprint[:12]}…, {len(words.vocabulary)} words) than "
+            f"{records.path} ({ours.fingerprint[:12]}…, "
+            f"{len(ours.vocabulary)} words)."
+        )
+
+
+def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
+    """Refuse records that are empty or that a model cannot read.
+
+    Raises:
+        ValueError: They are empty or longer than its positions; or it reads
+            one sentence and they hold two, or vice versa.
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
+    if not isinstance(model.config, BertConfig):
+        is_pair = records.schema.feature("word_segments") is not None
+        if is_pair != model.config.is_pair:
+            raise ValueError(
+                f"The {role} is a {kind_of(model.config)}, which reads "
+                + ("pairs" if model.config.is_pair else "single sentences")
+                + f"; {records.path} holds "
+                + ("pairs." if is_pair else "single sentences.")
+            )
+        return
     feature = records.schema.feature("input_ids")
     length = 0 if feature is None else feature.length
     if length > model.config.max_sequence_length:
@@ -90,3 +155,23 @@ def check_length(model: Bert, records: RecordSet, role: str = "model") -> None:
             f"{model.config.max_sequence_length} positions "
             "(max_sequence_length)."
         )
+
+
+def check_labels(held_out: RecordSet, records: RecordSet) -> None:
+    """Refuse held-out records that training on others cannot be measured by.
+
+    Raises:
+        ValueError: They have other classes, or no labels.
+    """
+    for key in ("num_classes", "labels"):
+        theirs, ours = held_out.identity.get(key), records.identity.get(key)
+        if theirs != ours:
+            raise ValueError(
+                f"{held_out.path} has {key}={theirs}, {records.path} has "
+                f"{ours}."
+            )
+    has_labels = held_out.identity.get("has_answers", True)
+    if "num_classes" in held_out.identity:
+        has_labels = held_out.schema.feature("labels") is not None
+    if not has_labels:
+        raise ValueError(f"{held_out.path} holds no labels to compare with.")

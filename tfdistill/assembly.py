@@ -13,9 +13,9 @@ from absl import logging
 from tfdistill.config.fields import Options
 from tfdistill.config.options import Devices, General, Training
 from tfdistill.distillation import Context, Objective, Teacher
-from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.outputs import Model
 from tfdistill.records import RecordSet, read_feature
 from tfdistill.replicas import (
     Replicas,
@@ -25,6 +25,7 @@ from tfdistill.replicas import (
 )
 from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
 
 def start_replicas(devices: Devices, *groups: Options) -> Replicas:
@@ -74,8 +75,8 @@ def load_for(
 def objective_context(
     task: Task,
     records: RecordSet,
-    student: Bert,
-    teacher: Bert | None,
+    student: Model,
+    teacher: Model | None,
     replicas: Replicas,
     general: General,
     training: Training,
@@ -87,12 +88,14 @@ def objective_context(
     name = task.example_labels
     recorded = records.identity.get("teacher_shape")
     shape = BertConfig(**recorded) if recorded else None
+    if teacher is not None:
+        shape = _layered(teacher)
     has_labels = records.schema.feature(name) is not None
     return Context(
         targets=task.targets,
         soft_target=task.soft_target,
-        student=student.config,
-        teacher=teacher.config if teacher else shape,
+        student=_layered(student),
+        teacher=shape,
         example_labels=(
             functools.partial(_read_labels, records, name)
             if has_labels
@@ -102,6 +105,12 @@ def objective_context(
         num_steps=training.num_train_steps,
         seed=general.random_seed,
     )
+
+
+def _layered(model: Model) -> BertConfig | None:
+    """Returns the shape of a model whose layers can be compared."""
+    config = model.config
+    return config if isinstance(config, BertConfig) else None
 
 
 def _read_labels(records: RecordSet, name: str) -> np.ndarray:
@@ -134,6 +143,8 @@ class Assembly:
         parts: Its parts that hold more than random weights.
         records: What it is trained on.
         tokenizer: Of the records.
+        vocabulary: What makes text into the student's ids, of pieces or of
+            words; it is saved with it.
         objectives: What it learns.
         teacher: Where objectives find what the teacher says, if anywhere.
         live: The teacher in memory, if any, to be compared with in
@@ -141,11 +152,12 @@ class Assembly:
         lineage: Fingerprints of what the run depends on, for its config.
     """
 
-    student: Bert
+    student: Model
     parts: frozenset[str]
     records: RecordSet
     tokenizer: Tokenizer
+    vocabulary: Tokenizer | Words
     objectives: list[Objective]
     teacher: Teacher | None
-    live: Bert | None
+    live: Model | None
     lineage: dict[str, Any]

@@ -39,6 +39,7 @@ from tfdistill.progress import Progress
 from tfdistill.text.parallel import process_count
 from tfdistill.text.tables import Row, read_table
 from tfdistill.text.word_vectors import read_word_vectors
+from tfdistill.text.words import Words
 
 # Sentences and, where it is known, their label.
 Example = tuple[Sequence[str], str | None]
@@ -152,6 +153,8 @@ def _as_tinybert(
     loaded = load_model(
         artefacts.model, heads=("masked_lm",), needs=("masked_lm",)
     )
+    # No model of words has a masked-LM head.
+    assert not isinstance(loaded.tokenizer, Words)
     vectors = None
     if artefacts.vectors_file:
         vectors = read_word_vectors(

@@ -12,9 +12,15 @@ they ask the live --teacher. Without --knowledge_records it is asked about
 from typing import Any
 
 from tfdistill import assembly, experiment
-from tfdistill.agreement import check_length, check_vocabulary, tokenizer_of
+from tfdistill.agreement import (
+    check_length,
+    check_vocabulary,
+    tokenizer_of,
+    words_of,
+)
 from tfdistill.config import run_command
 from tfdistill.config.options import (
+    Answering,
     Artefacts,
     Corpus,
     Devices,
@@ -31,8 +37,8 @@ from tfdistill.distillation import (
     live_teacher,
     recorded_teacher,
 )
-from tfdistill.models.bert import Bert
 from tfdistill.models.formats import LoadedModel
+from tfdistill.models.outputs import Model
 from tfdistill.models.specs import build_student, needs_teacher
 from tfdistill.records import (
     DISTRIBUTION,
@@ -59,6 +65,7 @@ def distill(
     corpus: Corpus,
     knowledge: Knowledge,
     training: Training,
+    answering: Answering,
 ) -> dict[str, Any]:
     """Train a student from a recorded or a live teacher."""
     declared = declare_objectives(training.objective, OBJECTIVES)
@@ -82,7 +89,7 @@ def distill(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(path)
-    task = find_task(general.task, records)
+    task = find_task(general.task, records, answering)
     training = assembly.with_steps(training, records)
     is_recorded = bool(needs) and path == artefacts.knowledge_records
     gives = records.codec().gives if is_recorded else frozenset[str]()
@@ -106,7 +113,7 @@ def distill(
             role="teacher",
         )
         for other in teachers[1:]:
-            check_vocabulary(other, tokenizer, records.path, "teacher")
+            check_vocabulary(other, tokenizer, records, "teacher")
         start = build_student(
             artefacts.student,
             tokenizer=tokenizer,
@@ -114,6 +121,7 @@ def distill(
             seed=general.random_seed,
             heads=task.heads,
             num_classes=task.num_classes,
+            words=words_of(records),
         )
     objectives = bind_objectives(
         declared,
@@ -150,6 +158,7 @@ def distill(
             parts=start.parts,
             records=records,
             tokenizer=tokenizer,
+            vocabulary=start.tokenizer,
             objectives=objectives,
             teacher=source,
             live=_compared_with(teachers, task) if is_live else None,
@@ -197,7 +206,7 @@ def _check_asked(
         )
 
 
-def _compared_with(teachers: list[LoadedModel], task: Task) -> Bert | None:
+def _compared_with(teachers: list[LoadedModel], task: Task) -> Model | None:
     """Returns the teacher that evaluations compare the student with."""
     (teacher, *others) = teachers
     knows = teacher.parts.issuperset(task.needs)
@@ -213,6 +222,7 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Training,
+        Answering,
         needs=("student", "run_dir"),
         example="--knowledge_records=records/wiki-top10 "
         "--student='bert(num_layers=4, hidden_dim=312)' "

@@ -9,6 +9,7 @@ from tfdistill import assembly
 from tfdistill.agreement import check_vocabulary, tokenizer_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
+    Answering,
     Artefacts,
     Corpus,
     Devices,
@@ -28,13 +29,14 @@ def evaluate(
     devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
+    answering: Answering,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
     records = open_record_set(artefacts.eval_records)
-    task = find_task(general.task, records)
+    task = find_task(general.task, records, answering)
     with replicas.scope():
         model = assembly.load_for(task, artefacts.run_dir)
         tokenizer = tokenizer_of(
@@ -43,7 +45,7 @@ def evaluate(
         teacher = None
         if artefacts.teacher:
             teacher = assembly.load_for(task, artefacts.teacher)
-            check_vocabulary(teacher, tokenizer, records.path, "teacher")
+            check_vocabulary(teacher, tokenizer, records, "teacher")
     check_same(
         replicas,
         {
@@ -78,6 +80,9 @@ def evaluate(
         "examples": records.examples,
         "examples_per_second": round(speed, 1),
         "parameters": count_parameters(model.model, model.parts),
+        "parameters_without_embeddings": count_parameters(
+            model.model, model.parts, with_embeddings=False
+        ),
         "eval_records": artefacts.eval_records,
         "run_dir": artefacts.run_dir,
         "replicas": replicas.name,
@@ -93,6 +98,7 @@ if __name__ == "__main__":
         Devices,
         Corpus,
         Knowledge,
+        Answering,
         needs=("run_dir", "eval_records"),
         example="--run_dir=runs/student --eval_records=records/wiki-eval",
     )

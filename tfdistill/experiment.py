@@ -8,16 +8,19 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from tfdistill.agreement import check_length
+from tfdistill.agreement import check_labels, check_length, check_words
 from tfdistill.assembly import Assembly
 from tfdistill.config.command import flags_of
 from tfdistill.config.options import (
+    Answering,
     Artefacts,
     General,
     Knowledge,
     Training,
 )
 from tfdistill.distillation import TrainStep
+from tfdistill.launcher import peak_memory
+from tfdistill.models.bert import Bert, recompute_layers
 from tfdistill.models.formats.preset import save_preset
 from tfdistill.models.formats.run_directory import save_model
 from tfdistill.models.weights import (
@@ -27,7 +30,6 @@ from tfdistill.models.weights import (
 )
 from tfdistill.records import (
     Batch,
-    RecordSet,
     open_record_set,
     training_batches,
 )
@@ -37,7 +39,8 @@ from tfdistill.replicas import (
     from_chief,
 )
 from tfdistill.scoring import examine
-from tfdistill.tasks import Task
+from tfdistill.tasks import Task, find_task
+from tfdistill.text.words import Words
 from tfdistill.training import (
     Cadence,
     RunDirectory,
@@ -52,6 +55,7 @@ from tfdistill.training import (
 _NOT_OF_THE_RESULT = {
     "save_checkpoints_steps",
     "keep_checkpoint_max",
+    "gradient_checkpointing",
     "log_every_steps",
     "objective",
     # The steps that follow from these are there.
@@ -73,7 +77,7 @@ def run_training(
 
     The directory is made once everything has been checked.
     """
-    config = _config(assembly, general, training)
+    config = _config(assembly, task, general, training)
     check_same(replicas, config)
     result = from_chief(
         replicas, lambda: find_result(artefacts.run_dir, config)
@@ -86,6 +90,8 @@ def run_training(
     )
     _check_targets(assembly, training, task)
     check_length(assembly.student, records, "student")
+    if training.gradient_checkpointing:
+        recompute_layers(assembly.student)
     process_slice = _divide(training, replicas)
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)
@@ -94,7 +100,7 @@ def run_training(
     variables = {
         name: variable
         for name, variable in names.items()
-        if part_of(name) in trained
+        if part_of(name) in trained and variable.trainable
     }
     learnt_beside = {
         f"{objective.name}/{name}": variable
@@ -142,7 +148,10 @@ def run_training(
         held_out.check_tokenizer(
             assembly.tokenizer.fingerprint, assembly.records.path
         )
-        _check_classes(held_out, assembly.records)
+        if isinstance(assembly.vocabulary, Words):
+            check_words(assembly.vocabulary, held_out, "student")
+        check_labels(held_out, assembly.records)
+        of_held_out = find_task(task.name, held_out, task.answering)
         find_out = examine(
             assembly.student,
             parts,
@@ -157,7 +166,7 @@ def run_training(
         )
 
         def evaluate_now(*most: int) -> dict[str, float]:
-            return task.finish(*find_out(*most))
+            return of_held_out.finish(*find_out(*most))
 
     watched = training.early_stop_metric
     if watched == "auto":
@@ -170,7 +179,9 @@ def run_training(
         run = RunDirectory(
             artefacts.run_dir,
             config=config,
-            flag_lines=flags_of(artefacts, general, knowledge, training),
+            flag_lines=flags_of(
+                artefacts, general, knowledge, training, *_answering(task)
+            ),
             keep_checkpoint_max=training.keep_checkpoint_max,
         )
 
@@ -221,6 +232,7 @@ def run_training(
         "parameters": count_parameters(assembly.student, parts),
         "replicas": replicas.name,
         "world_size": replicas.num_replicas,
+        "peak_memory_bytes": peak_memory(),
     }
     if run is not None:
         _save(assembly, parts, run)
@@ -231,7 +243,8 @@ def run_training(
 
 def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
     transformed = {"masked_lm_ids", "masked_lm_weights", "is_real_example"}
-    known = {f.name for f in assembly.records.schema.features} | transformed
+    features = assembly.records.schema.features
+    known = {n for f in features for n in (f.name, f.mask)} | transformed
     for objective in assembly.objectives:
         missing = objective.loss.batch_reads - known
         if missing:
@@ -244,20 +257,6 @@ def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
         raise ValueError(
             f"Unknown metric {watched!r}. Known: {', '.join(task.metrics)}."
         )
-
-
-def _check_classes(held_out: RecordSet, records: RecordSet) -> None:
-    for key in ("num_classes", "labels"):
-        theirs, ours = held_out.identity.get(key), records.identity.get(key)
-        if theirs != ours:
-            raise ValueError(
-                f"{held_out.path} has {key}={theirs}, {records.path} has "
-                f"{ours}."
-            )
-    if "num_classes" in held_out.identity and not held_out.schema.feature(
-        "labels"
-    ):
-        raise ValueError(f"{held_out.path} holds no labels to compare with.")
 
 
 def _check_watched(
@@ -286,8 +285,12 @@ def _divide(training: Training, replicas: Replicas) -> tuple[int, int]:
     return process_slice
 
 
+def _answering(task: Task) -> list[Answering]:
+    return [] if task.answering is None else [task.answering]
+
+
 def _config(
-    assembly: Assembly, general: General, training: Training
+    assembly: Assembly, task: Task, general: General, training: Training
 ) -> dict[str, Any]:
     chosen = {
         name: value
@@ -299,6 +302,7 @@ def _config(
         "random_seed": general.random_seed,
         "objectives": list(training.objective),
         **chosen,
+        **{k: v for x in _answering(task) for k, v in vars(x).items()},
         "student": dataclasses.asdict(assembly.student.config),
         **assembly.lineage,
         "records": assembly.records.fingerprint,
@@ -306,13 +310,15 @@ def _config(
 
 
 def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
-    model, tokenizer = assembly.student, assembly.tokenizer
+    model, tokenizer = assembly.student, assembly.vocabulary
     save_model(
         model,
         tokenizer,
         parts=parts,
         path=run.path,
     )
+    if isinstance(tokenizer, Words) or not isinstance(model, Bert):
+        return
     try:
         save_preset(
             model,

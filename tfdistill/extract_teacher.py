@@ -9,7 +9,7 @@ from typing import Any
 from absl import logging
 
 from tfdistill import assembly
-from tfdistill.agreement import check_length, tokenizer_of
+from tfdistill.agreement import check_length, tokenizer_of, words_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
     Artefacts,
@@ -23,6 +23,7 @@ from tfdistill.distillation.extraction import (
     extract_shards,
     knowledge_schema,
 )
+from tfdistill.models.configuration import BertConfig
 from tfdistill.records import RecordSetWriter, make_codec, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.tasks import find_task
@@ -52,13 +53,17 @@ def extract_teacher(
         corpus.do_lower_case,
         role="teacher",
     )
+    words = words_of(records)
     size = len(tokenizer.vocabulary)
     records = records.with_vocabulary(size)
     check_length(teacher.model, records, "teacher")
-    shape = {
-        name: getattr(teacher.model.config, name)
-        for name in ("num_layers", "hidden_dim", "num_heads")
-    }
+    config, shape = teacher.model.config, {}
+    # Models of words have no layers: only their logits can be stored.
+    if isinstance(config, BertConfig):
+        shape = {
+            name: getattr(config, name)
+            for name in ("num_layers", "hidden_dim", "num_heads")
+        }
     codec = make_codec(specs, records.shapes(**shape))
     added, schema = knowledge_schema(records, codec)
     identity = {
@@ -76,7 +81,7 @@ def extract_teacher(
         schema=schema,
         identity=identity,
         shard_names=[shard.path.name for shard in records.shards],
-        files=tokenizer.files(),
+        files=tokenizer.files() | (words.files() if words else {}),
     )
     done = {"shards": 0, "examples": 0}
     if from_chief(replicas, lambda: writer.finished is not None):

@@ -84,6 +84,12 @@ def read_json(path: StrPath) -> dict[str, Any]:
         raise ValueError(
             f"{path} is not UTF-8: byte {error.start} cannot be decoded."
         ) from None
+    except json.JSONDecodeError as error:
+        byte = len(error.doc[: error.pos].encode())
+        raise ValueError(
+            f"{path} is not JSON: {error.msg} in line {error.lineno}, "
+            f"byte {byte} of the file."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}.") from None
     if not isinstance(value, dict):

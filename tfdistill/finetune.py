@@ -7,9 +7,10 @@ import dataclasses
 from typing import Any
 
 from tfdistill import assembly, experiment
-from tfdistill.agreement import tokenizer_of
+from tfdistill.agreement import tokenizer_of, words_of
 from tfdistill.config import run_command
 from tfdistill.config.options import (
+    Answering,
     Artefacts,
     Corpus,
     Devices,
@@ -34,13 +35,14 @@ def finetune(
     corpus: Corpus,
     knowledge: Knowledge,
     training: Training,
+    answering: Answering,
 ) -> dict[str, Any]:
     """Train or adapt a model on records, from labels alone."""
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge, training
     )
     records = open_record_set(artefacts.records)
-    task = find_task(general.task, records)
+    task = find_task(general.task, records, answering)
     tokenizer = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
     )
@@ -62,6 +64,7 @@ def finetune(
             seed=general.random_seed,
             heads=task.heads,
             num_classes=task.num_classes,
+            words=words_of(records),
         )
     objectives = bind_objectives(
         declared,
@@ -75,6 +78,7 @@ def finetune(
             parts=start.parts,
             records=records,
             tokenizer=tokenizer,
+            vocabulary=start.tokenizer,
             objectives=objectives,
             teacher=None,
             live=None,
@@ -98,6 +102,7 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Training,
+        Answering,
         needs=("model", "records", "run_dir"),
         example="--model=bert --records=records/wiki --run_dir=runs/teacher",
     )

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import re
+import resource
+import sys
 from collections.abc import Mapping
 
 # By launcher: the variables of the rank, the number of processes, the rank on
@@ -117,3 +119,13 @@ def _tf_config(environment: Mapping[str, str]) -> tuple[int, list[str]]:
         return int(task.get("index", 0)) + len(chiefs) * is_worker, workers
     except (ValueError, TypeError, AttributeError):
         raise ValueError(f"TF_CONFIG={text[:60]} makes no sense.") from None
+
+
+def peak_memory() -> int:
+    """Returns the most memory that this process has had, in bytes.
+
+    It is the resident set, without what is on GPUs.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The BSDs' and Apple's unit is the byte, Linux's the kibibyte.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -4,6 +4,10 @@
     python -m tfdistill.make_records --task=sst2 --data_dir=SST-2 \
         --vocab_file=FILE --records=DIR --eval_records=DIR --test_records=DIR
 
+    python -m tfdistill.make_records --task=squad_v1 --input=train-v1.1.json \
+        --vocab_file=FILE --records=DIR --eval_input=FILE --eval_records=DIR
+
+Where --words_file is given, records of tables hold whole words beside pieces.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
@@ -21,9 +25,9 @@ from tfdistill.config.options import (
     General,
     Masking,
     Tables,
+    Windows,
 )
-from tfdistill.tasks import MLM, TASKS
-from tfdistill.tasks.glue import path_of
+from tfdistill.tasks import MLM, SQUAD, TASKS
 from tfdistill.tasks.mlm_records import make_masked_lm_records
 from tfdistill.tasks.own_task import find_sentence_task
 from tfdistill.tasks.sentence_records import (
@@ -31,8 +35,10 @@ from tfdistill.tasks.sentence_records import (
     open_split,
     write_split,
 )
-from tfdistill.tasks.transfer_tables import transfer_columns
+from tfdistill.tasks.squad_records import make_squad_records
+from tfdistill.tasks.transfer_tables import table_of
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.words import Words, read_words
 
 _SPLITS = {
     "train": "records",
@@ -48,25 +54,40 @@ def make_records(
     examples: Examples,
     tables: Tables,
     masking: Masking,
+    windows: Windows | None = None,
 ) -> dict[str, Any]:
-    """Make records from text, or from the tables of a task."""
+    """Make records from text, from the tables of a task, or of questions."""
     if general.task not in TASKS:
         raise ValueError(
             f"Unknown task {general.task!r}. Known: {', '.join(TASKS)}."
         )
     is_text = general.task == MLM.name
-    _needed(artefacts, *(("text", "records") if is_text else ("data_dir",)))
-    if masking.eval_fraction:
-        _needed(artefacts, "eval_records")
-    _check_distinct(artefacts)
-    tokenizer = read_tokenizer(
-        artefacts.vocab_file, {"do_lower_case": corpus.do_lower_case}
+    needed = {MLM.name: ("text", "records")} | dict.fromkeys(
+        SQUAD, ("input", "records")
     )
+    _needed(artefacts, *needed.get(general.task, ("data_dir",)))
+    if masking.eval_fraction or artefacts.eval_input:
+        _needed(artefacts, "eval_records")
+    _check_distinct(artefacts, general.task)
+    casing = {"do_lower_case": corpus.do_lower_case}
+    tokenizer = read_tokenizer(artefacts.vocab_file, casing)
+    words = None
+    if artefacts.words_file:
+        words = read_words(artefacts.words_file, casing)
+        if is_text:
+            raise ValueError(
+                "--words_file is for tasks of sentences, not for "
+                f"--task={general.task}."
+            )
     if is_text:
         return make_masked_lm_records(
             artefacts, general, examples, masking, tokenizer
         )
-    return _from_tables(artefacts, general, examples, tables, tokenizer)
+    if general.task in SQUAD:
+        return make_squad_records(
+            artefacts, general, examples, windows or Windows(), tokenizer
+        )
+    return _from_tables(artefacts, general, examples, tables, tokenizer, words)
 
 
 def _needed(artefacts: Artefacts, *names: str) -> None:
@@ -81,6 +102,7 @@ def _from_tables(
     examples: Examples,
     tables: Tables,
     tokenizer: Tokenizer,
+    words: Words | None,
 ) -> dict[str, Any]:
     data_dir = artefacts.data_dir
     task = find_sentence_task(general.task, data_dir, tables)
@@ -96,27 +118,25 @@ def _from_tables(
     # All tables have been read through before anything is written.
     splits = []
     for name, folder in wanted.items():
-        if name == "train" and artefacts.input:
-            columns = transfer_columns(task)
-            splits.append(
-                find_split(
-                    task,
-                    name,
-                    artefacts.input,
-                    columns,
-                    folder,
-                    keeps_masks=True,
-                )
+        # A transfer table says [MASK] where rules have masked a word.
+        keeps_masks = name == "train" and bool(artefacts.input)
+        path, columns = table_of(task, data_dir, name, artefacts.input)
+        splits.append(
+            find_split(
+                task, name, path, columns, folder, keeps_masks=keeps_masks
             )
-            continue
-        path = path_of(task, data_dir, name)
-        splits.append(find_split(task, name, path, task.columns[name], folder))
+        )
     summary: dict[str, Any] = {"task": task.name, "labels": list(task.labels)}
     per_shard = tables.examples_per_shard
     # All folders have been accepted before any is made.
     writers = [
         open_split(
-            task, split, tokenizer, examples, examples_per_shard=per_shard
+            task,
+            split,
+            tokenizer,
+            words,
+            examples,
+            examples_per_shard=per_shard,
         )
         for split in splits
     ]
@@ -126,6 +146,7 @@ def _from_tables(
             split,
             writer,
             tokenizer,
+            words,
             examples,
             examples_per_shard=per_shard,
         )
@@ -135,8 +156,11 @@ def _from_tables(
     return summary
 
 
-def _check_distinct(artefacts: Artefacts) -> None:
+def _check_distinct(artefacts: Artefacts, task: str) -> None:
     given = [f for f in _SPLITS.values() if getattr(artefacts, f)]
+    if task in SQUAD:
+        # Those to predict may be any, as they are not made here.
+        given = [f for f in given if f != "test_records"]
     for one, other in itertools.combinations(given, 2):
         folder = getattr(artefacts, one)
         if Path(folder).resolve() == Path(getattr(artefacts, other)).resolve():
@@ -155,6 +179,7 @@ if __name__ == "__main__":
         Examples,
         Tables,
         Masking,
+        Windows,
         needs=("vocab_file",),
         example="--text=text --vocab_file=vocab.txt --records=records/wiki",
     )

@@ -1,46 +1,59 @@
-"""The command that learns a WordPiece vocabulary from text.
+"""The command that learns a vocabulary: pieces from text, words from tables.
 
     python -m tfdistill.make_vocab --text=DIR --vocab_file=FILE
+    python -m tfdistill.make_vocab --task=sst2 --data_dir=SST-2 \
+        --words_file=FILE
 
-The same text and options give the same vocabulary, byte by byte.
+Where --words_file is given, it is the words of a task's train, dev and test
+tables, with --input in the place of train, for students that read word
+vectors. The same text and options give the same vocabulary, byte by byte.
 """
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 
-from tfdistill.config import run_command
-from tfdistill.config.options import Artefacts, Corpus
+from tfdistill.config import FlagNeededError, run_command
+from tfdistill.config.options import Artefacts, Corpus, General, Tables
 from tfdistill.progress import Progress
 from tfdistill.text.documents import read_documents, text_files
 
 
-def make_vocab(artefacts: Artefacts, corpus: Corpus) -> dict[str, Any]:
-    """Learn a WordPiece vocabulary from text.
+def make_vocab(
+    artefacts: Artefacts, general: General, corpus: Corpus, tables: Tables
+) -> dict[str, Any]:
+    """Learn a vocabulary: pieces from text, or words from a task's tables.
 
     Args:
-        artefacts: Reads `text`, writes `vocab_file`.
-        corpus: Uses `vocab_size`, the most pieces there may be, and
-            `do_lower_case`.
+        artefacts: Reads `text` and writes `vocab_file`; where `words_file`
+            is given, writes that and reads the tables of `data_dir`, with
+            `input` for that to train on.
+        general: Uses `task`, of tables.
+        corpus: Uses `do_lower_case`, `vocab_size`, the most pieces there
+            may be, and `min_word_count`.
+        tables: Where tables of one's own have what.
 
     Returns:
-        The number of pieces, of words counted and of distinct words.
+        The number of pieces or words in the vocabulary, of words counted
+        and of distinct words.
 
     Raises:
         OSError: A file is missing or cannot be written.
-        ValueError: The text is empty or not UTF-8, or the vocabulary file
-            exists and holds other pieces.
+        ValueError: The text is empty or not UTF-8, a table is damaged, or
+            the vocabulary file exists and holds another one.
     """
+    if artefacts.words_file:
+        return _make_words(artefacts, general, corpus, tables)
+    for name in ("text", "vocab_file"):
+        if not getattr(artefacts, name):
+            raise FlagNeededError(name)
     # TensorFlow takes seconds to load; bad paths are refused before that.
     files = text_files(artefacts.text)
-    target = Path(artefacts.vocab_file)
-    if target.is_dir():
-        raise ValueError(f"{target}: is a folder, not a file.")
-    if target.exists():
-        logging.info("%s exists; it will be compared, not replaced.", target)
+    target = _target(artefacts.vocab_file)
 
     from tfdistill.text import vocabulary
 
@@ -67,7 +80,7 @@ def make_vocab(artefacts: Artefacts, corpus: Corpus) -> dict[str, Any]:
             "[UNK]. A larger --vocab_size may hold them.",
             left_out,
         )
-    _write(target, pieces)
+    _write(target, pieces, "vocab_file")
     return {
         "pieces": len(pieces),
         "words": words.total(),
@@ -76,13 +89,58 @@ def make_vocab(artefacts: Artefacts, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def _write(target: Path, pieces: list[str]) -> None:
+def _make_words(
+    artefacts: Artefacts, general: General, corpus: Corpus, tables: Tables
+) -> dict[str, Any]:
+    if not artefacts.data_dir:
+        raise FlagNeededError("data_dir")
+    target = _target(artefacts.words_file)
+
+    from tfdistill.tasks.own_task import find_sentence_task
+    from tfdistill.tasks.transfer_tables import tables_of
+    from tfdistill.text.tables import read_table
+    from tfdistill.text.words import count_words, word_vocabulary
+
+    task = find_sentence_task(general.task, artefacts.data_dir, tables)
+    sources = tables_of(task, artefacts.data_dir, artefacts.input)
+
+    def lines() -> Iterator[str]:
+        with Progress("counting words", None, unit=" rows") as bar:
+            for path, columns in sources:
+                for row in read_table(path, columns):
+                    yield row.first
+                    if row.second is not None:
+                        yield row.second
+                    bar.advance(1)
+
+    counts = count_words(lines(), corpus.do_lower_case)
+    words = word_vocabulary(counts, corpus.min_word_count)
+    _write(target, words, "words_file")
+    return {
+        "words_file": artefacts.words_file,
+        "tables": [str(path) for path, _ in sources],
+        "vocabulary": len(words),
+        "words": counts.total(),
+        "distinct_words": len(counts),
+    }
+
+
+def _target(path: str) -> Path:
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder, not a file.")
+    if target.exists():
+        logging.info("%s exists; it will be compared, not replaced.", target)
+    return target
+
+
+def _write(target: Path, pieces: list[str], flag: str) -> None:
     data = "".join(f"{piece}\n" for piece in pieces).encode()
     if target.exists():
         if target.read_bytes() != data:
             raise ValueError(
                 f"{target}: exists and holds another vocabulary. Choose "
-                "another --vocab_file, or remove it."
+                f"another --{flag}, or remove it."
             )
         logging.info("%s holds this vocabulary already.", target)
         return
@@ -103,7 +161,9 @@ if __name__ == "__main__":
     run_command(
         make_vocab,
         Artefacts,
+        General,
         Corpus,
-        needs=("text", "vocab_file"),
+        Tables,
+        needs=(),
         example="--text=text --vocab_file=vocab.txt",
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from tfdistill.agreement import check_length
-from tfdistill.models.bert import Bert
+from tfdistill.models.outputs import Model
 from tfdistill.records import Batch, RecordSet, evaluation_batches
 from tfdistill.replicas import Replicas, gather_rows, round_up
 from tfdistill.tasks import Task
@@ -19,9 +19,9 @@ _TIMED_BATCHES = 20
 
 
 def examine(
-    model: Bert,
+    model: Model,
     parts: frozenset[str],
-    teacher: Bert | None,
+    teacher: Model | None,
     records: RecordSet,
     tokenizer: Tokenizer,
     task: Task,
@@ -79,7 +79,7 @@ def examine(
 
 
 def measure_speed(
-    model: Bert,
+    model: Model,
     records: RecordSet,
     tokenizer: Tokenizer,
     task: Task,

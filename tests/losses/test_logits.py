@@ -20,6 +20,17 @@ def test_values():
     )
 
 
+def test_classes_that_do_not_count():
+    mask = [[1, 1, 0], [0, 0, 0]]
+    student = STUDENT.copy()
+    student[0, 2] = 1e9
+    np.testing.assert_allclose(logit_mse(student, TEACHER, mask=mask), [2, 0])
+    # One mask for both ends of a span.
+    both = np.stack([STUDENT, student], axis=1)
+    found = logit_mse(both, both[:, ::-1], mask=np.array(mask)[:, None])
+    np.testing.assert_allclose(found, [[0, 0], [0, 0]])
+
+
 def test_one_logit_is_a_score():
     np.testing.assert_allclose(
         logit_mse(STUDENT[:, :1], TEACHER[:, :1]),

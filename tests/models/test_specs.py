@@ -192,7 +192,7 @@ def test_needs_teacher(saved):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("lstm(num_layers=2)", "Unknown name 'lstm'.*Known: bert, teacher_l"),
+        ("lstm(num_layers=2)", "Unknown name 'lstm'.*Known: bert, bilstm, "),
         ("bert(layers=2)", "Unknown argument 'layers'"),
         ("bert(num_layers=two)", "num_layers=two .* is not a whole number"),
         ("bert(hidden_dim=13)", "hidden_dim=13 is no multiple of"),

@@ -41,10 +41,16 @@ def make(
         task, split, path_of(task, data, split), columns, str(folder)
     )
     writer = open_split(
-        task, found, TOKENIZER, examples, examples_per_shard=per_shard
+        task, found, TOKENIZER, None, examples, examples_per_shard=per_shard
     )
     summary = write_split(
-        task, found, writer, TOKENIZER, examples, examples_per_shard=per_shard
+        task,
+        found,
+        writer,
+        TOKENIZER,
+        None,
+        examples,
+        examples_per_shard=per_shard,
     )
     return summary, open_record_set(str(folder))
 

@@ -91,6 +91,36 @@ def test_adamw_corrects_its_bias():
     np.testing.assert_allclose(w.numpy(), [-0.1], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("spec", "rate", "expected"),
+    [
+        ("adadelta", 1.0, [0.9955279088, 0.9909988465, 0.9864312470]),
+        (
+            "adadelta(rho=0.95, epsilon=1e-7)",
+            1.0,
+            [0.9985857879, 0.9971535596, 0.9957091445],
+        ),
+        ("adadelta", 5e-4, [0.9999977640]),
+    ],
+)
+def test_first_updates_of_adadelta(spec, rate, expected):
+    """As PyTorch's, of a gradient of 1."""
+    w = keras.Variable([1.0], name="kernel")
+    optimizer = make_optimizer(
+        spec, Schedule("constant", rate, 0, 10), {"kernel": w}
+    )
+    for value in expected:
+        optimizer.apply([tf.constant([1.0])], [w])
+        # Of numbers near 1 float32 has no more digits.
+        np.testing.assert_allclose(w.numpy(), [value], atol=6e-8)
+
+
+@pytest.mark.parametrize("spec", ["adadelta(rho=1)", "adadelta(epsilon=0)"])
+def test_adadelta_out_of_range(spec):
+    with pytest.raises(ValueError, match=r"=[01] in 'adadelta.* is not "):
+        make_optimizer(spec, Schedule("constant", 1.0, 0, 10), {})
+
+
 @pytest.mark.parametrize("case", GOLDEN["schedule"])
 def test_published_schedule(case):
     schedule = Schedule(
@@ -135,7 +165,7 @@ def test_wrong_schedules_are_refused():
         Schedule("cosine", 1.0, 0, 10)
     with pytest.raises(ValueError, match="num_warmup_steps=11"):
         Schedule("constant", 1.0, 11, 10)
-    with pytest.raises(ValueError, match="Known: adamw, bert_adam"):
+    with pytest.raises(ValueError, match="Known: adadelta, adamw, bert"):
         make_optimizer("lamb", Schedule("constant", 1.0, 0, 10), {})
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.augmentation.candidates import Ask
-from tfdistill.models.bert import Bert
+from tfdistill.models.outputs import Model
 
 
-def asking(model: Bert) -> Ask:
+def asking(model: Model) -> Ask:
     """Returns what asks a masked LM for one position of each sequence."""
 
     @tf.function(autograph=False)

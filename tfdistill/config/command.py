@@ -277,8 +277,9 @@ def _usage(
     example: str,
 ) -> str:
     lines = [(main.__doc__ or "").strip().splitlines()[0], ""]
+    if needs:
+        lines.append("Needs: " + ", ".join(f"--{name}" for name in needs))
     lines += [
-        "Needs: " + ", ".join(f"--{name}" for name in needs),
         f"Example: python -m {command} {example}",
         "Any flag can stand in a file given as --flagfile=FILE.",
     ]

@@ -18,6 +18,11 @@ class Corpus(Options):
     vocab_size: int = option(
         30522, "Pieces of a learnt vocabulary, at most.", minimum=16
     )
+    min_word_count: int = option(
+        1,
+        "Times that a word must occur to be among those of --words_file.",
+        minimum=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from tfdistill.config.data_options import (
     Tables,
 )
 from tfdistill.config.fields import Options, option
+from tfdistill.config.question_answering import Answering, Windows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,16 +36,26 @@ class Artefacts(Options):
         "WordPiece vocabulary, one piece per line; or vocab.json of byte-level "
         "BPE, with merges.txt beside it.",
     )
+    words_file: str = option(
+        "",
+        "Whole words, one a line, for students that read word vectors; "
+        "make_vocab learns them from a task's tables.",
+    )
     records: str = option("", "Folder of training records, or a glob.")
     eval_records: str = option("", "Folder of held-out records, or a glob.")
     test_records: str = option("", "Folder of records to predict.")
     predictions: str = option(
-        "", "Folder for predictions, in GLUE's layout where there is one."
+        "",
+        "Folder for predictions, in GLUE's or SQuAD's layout where there is "
+        "one.",
     )
     input: str = option(
         "",
         "One table of sentences, as augment writes it, in the place of the "
-        "one in --data_dir.",
+        "one in --data_dir; or a SQuAD JSON that --records are made from.",
+    )
+    eval_input: str = option(
+        "", "SQuAD JSON that --eval_records are made from."
     )
     output: str = option("", "Table that augment writes.")
     vectors_file: str = option(
@@ -72,7 +83,8 @@ class Artefacts(Options):
     student: str = option(
         "",
         "Student: bert(num_layers=4, hidden_dim=312), "
-        "teacher_layers(layers=[0, 5]), or a model folder.",
+        "teacher_layers(layers=[0, 5]), bilstm(hidden_dim=150), "
+        "siamese_bilstm, kim_cnn, conv_rnn, or a model folder.",
     )
     run_dir: str = option(
         "", "Run directory; evaluate takes any model folder here."
@@ -87,7 +99,7 @@ class General(Options):
         "mlm",
         "Task: mlm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, mnli_mm, qnli, "
         "rte, wnli, ax, or xnli; classification or regression of your own "
-        "sentences or pairs.",
+        "sentences or pairs; squad_v1 or squad_v2.",
     )
     random_seed: int = option(12345, "Seed of everything random.", minimum=0)
     num_processes: int = option(
@@ -132,8 +144,9 @@ class Knowledge(Options):
     knowledge: tuple[str, ...] = option(
         (),
         "Codec, may be repeated: top_k(k=10), or top_k(k=all) for the whole "
-        "distribution; logits of classes; features(hidden_states=[0, 3], "
-        "attention_scores=[5]). Empty: top_k(k=10), or logits for classes.",
+        "distribution; logits of classes or answers; "
+        "features(hidden_states=[0, 3], attention_scores=[5]). Empty: "
+        "top_k(k=10), but logits of classes and answers.",
     )
     predict_batch_size: int = option(
         32,
@@ -196,7 +209,7 @@ class Training(Options):
     )
     optimizer: str = option(
         "bert_adam(weight_decay=0.01)",
-        "bert_adam (as published: no bias correction), or adamw.",
+        "bert_adam (as published: no bias correction), adamw, or adadelta.",
     )
     schedule: str = option(
         "bert_linear",
@@ -211,6 +224,11 @@ class Training(Options):
         "none",
         "How gradients travel between replicas: none (float32), fp16 or bf16.",
         choices=("none", "fp16", "bf16"),
+    )
+    gradient_checkpointing: bool = option(
+        False,
+        "Keep the input of each layer only and compute the rest once more "
+        "for gradients: less memory, more time, the same results.",
     )
     shuffle_buffer_size: int = option(
         100_000, "Records in the shuffle buffer.", minimum=1
@@ -255,6 +273,8 @@ ALL: tuple[type[Options], ...] = (
     Tables,
     Masking,
     Augmentation,
+    Windows,
     Knowledge,
     Training,
+    Answering,
 )

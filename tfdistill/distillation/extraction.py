@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.models.bert import Bert
+from tfdistill.models.outputs import Model
 from tfdistill.progress import Progress
 from tfdistill.records import (
     Batch,
@@ -57,7 +57,7 @@ def knowledge_schema(records: RecordSet, codec: Codec) -> tuple[Schema, Schema]:
 
 def extract_shards(
     records: RecordSet,
-    teacher: Bert,
+    teacher: Model,
     codec: Codec,
     added: Schema,
     writer: RecordSetWriter,

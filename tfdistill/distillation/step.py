@@ -20,8 +20,8 @@ from tfdistill.distillation.objectives import (
     Outputs,
 )
 from tfdistill.distillation.teachers import Teacher
-from tfdistill.models.bert import Bert
 from tfdistill.models.noise import DropoutNoise
+from tfdistill.models.outputs import Model
 from tfdistill.records import Batch
 from tfdistill.replicas import Replicas, gather_rows, sum_compressed
 
@@ -35,7 +35,7 @@ class TrainStep:
     def __init__(
         self,
         *,
-        student: Bert,
+        student: Model,
         variables: Sequence[keras.Variable],
         objectives: Sequence[Objective],
         teacher: Teacher | None,

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfdistill.models.bert import Bert
+from tfdistill.models.outputs import Model
 from tfdistill.records import DISTRIBUTION, Batch, Codec, Distribution
 
 # From a batch and what is read of the teacher, fields of `Outputs` and
@@ -13,7 +13,7 @@ from tfdistill.records import DISTRIBUTION, Batch, Codec, Distribution
 Teacher = Callable[[Batch, frozenset[str]], dict[str, Any]]
 
 
-def live_teacher(models: Sequence[Bert]) -> Teacher:
+def live_teacher(models: Sequence[Model]) -> Teacher:
     """Returns what frozen models say, in inference mode.
 
     Args:

@@ -14,6 +14,7 @@ def logit_mse(
     teacher: tf.Tensor,
     *,
     temperature: float | tf.Tensor = 1.0,
+    mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Mean squared difference of logits.
 
@@ -24,19 +25,25 @@ def logit_mse(
         teacher: `[..., C]`.
         temperature: T > 0, by which both sides are divided, as CKD does
             for regression; a scalar tensor where it changes in training.
+        mask: `[..., C]`, or what broadcasts to that: 1 for the classes that
+            count; None: all do.
 
     Returns:
         `[...]` float32, or float64 as the student's. At least 0, which a
-        student equal to its teacher reaches.
+        student equal to its teacher reaches; 0 where no class counts.
 
     Raises:
         ValueError: Shapes differ or the temperature is not positive.
 
     Reference: Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014.
     """
-    return tf.reduce_mean(
-        squared_error(student, teacher, temperature=temperature), axis=-1
-    )
+    errors = squared_error(student, teacher, temperature=temperature)
+    if mask is None:
+        return tf.reduce_mean(errors, axis=-1)
+    is_counted = tf.broadcast_to(tf.cast(mask, tf.bool), tf.shape(errors))
+    errors = tf.where(is_counted, errors, tf.zeros_like(errors))
+    counts = tf.reduce_sum(tf.cast(is_counted, errors.dtype), axis=-1)
+    return tf.math.divide_no_nan(tf.reduce_sum(errors, axis=-1), counts)
 
 
 def squared_error(

@@ -70,6 +70,7 @@ def soft_targets(
     scale_by_temperature: bool = True,
     divergence: str = "cross_entropy",
     sides: str = "both",
+    focal: bool = False,
 ) -> tf.Tensor:
     """How far the student is from the teacher's distribution.
 
@@ -98,13 +99,17 @@ def soft_targets(
             `reverse_kl` is huge (infinite, but for rounding) where the
             student gives mass to what the teacher excludes.
         sides: Where T is applied: to `both`, or the `teacher` alone.
+        focal: Multiply by `2 (1 - p)`, from 0 to 2, where p is what the
+            student's side gives to the teacher's most probable piece. This
+            weight has no gradient.
 
     Returns:
         `[...]` float32, or float64 as the student's. At least 0. The least
         a student can reach is 0, but for `cross_entropy` the entropy of the
         teacher's side (for `left_out`, with S the kept mass and p the kept
         probabilities: S times the entropy of p / S). `jensen_shannon` is at
-        most log 2, times T squared where scaled.
+        most log 2, times T squared where scaled. All of that is without
+        the focal weight.
 
     Raises:
         ValueError: as `check_tail` and `check_divergence`; or the bucket's
@@ -113,7 +118,8 @@ def soft_targets(
     Reference: Hinton et al., "Distilling the Knowledge in a Neural
         Network", 2015; Transformer_Distillation for `left_out`; Chen et
         al., "Distilling Knowledge Learned in BERT for Text Generation",
-        2020, for the teacher's side alone.
+        2020, for the teacher's side alone; the code of Tang et al., 2019,
+        for the focal weight.
     """
     is_whole = teacher_ids is None
     check_tail(tail, temperature=temperature, is_whole=is_whole)
@@ -137,6 +143,10 @@ def soft_targets(
             renormalise_student=divergence in _NEED_ALL_MASS,
         )
     values = DIVERGENCES[divergence](student, teacher)
+    if focal:
+        best = tf.argmax(teacher_log_probs, axis=-1)
+        given = tf.gather(student, best, batch_dims=best.shape.rank)
+        values *= 2 * (1 - tf.stop_gradient(tf.exp(given)))
     return values * temperature**2 if scale_by_temperature else values
 
 

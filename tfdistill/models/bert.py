@@ -14,10 +14,11 @@ from tfdistill.models.layers import (
     truncated_normal,
 )
 from tfdistill.models.noise import DropoutNoise
-from tfdistill.models.outputs import Outputs
+from tfdistill.models.outputs import Model, Outputs
+from tfdistill.records.spans import rule_out_padding
 
 # What makes a model's `logits`; a model has one of them at most.
-TASK_HEADS = ("masked_lm", "classifier")
+TASK_HEADS = ("masked_lm", "classifier", "span")
 HEADS = (*TASK_HEADS, "next_sentence")
 PRETRAINING_HEADS = ("masked_lm", "next_sentence")
 _POOLED_HEADS = frozenset({"classifier", "next_sentence"})
@@ -27,7 +28,8 @@ class Bert(keras.layers.Layer):
     """Encoder, pooler and heads.
 
     `masked_lm` is tied to the word embeddings; `next_sentence` and
-    `classifier` are linear maps of what is pooled.
+    `classifier` are linear maps of what is pooled, `span` of every token: how
+    well an answer begins there, and how well it ends there.
 
     Attributes:
         config: Its shape.
@@ -78,6 +80,8 @@ class Bert(keras.layers.Layer):
             self.next_sentence = linear("next_sentence", 2)
         if "classifier" in heads:
             self.classifier = linear("classifier", config.num_classes)
+        if "span" in heads:
+            self.span = linear("span", 2)
         self.parts = frozenset(parts)
         self.built = True
 
@@ -91,6 +95,7 @@ class Bert(keras.layers.Layer):
 
         Hidden states are gathered at the positions that heads need before
         anything is computed from them; nothing of shape [B, L, V] exists.
+        The logits of spans are a large negative number at padding.
 
         Args:
             features: `input_ids`, `input_mask`, `segment_ids` `[B, L]` and,
@@ -101,6 +106,7 @@ class Bert(keras.layers.Layer):
         is_masked_lm = "logits" in reads and "masked_lm" in self.parts
         is_pooled = not reads.isdisjoint({"pooled", "next_sentence_logits"})
         is_pooled |= "logits" in reads and "classifier" in self.parts
+        is_span = "logits" in reads and "span" in self.parts
         positions = tf.zeros_like(features["input_ids"][:, :1])
         if is_masked_lm:
             positions = tf.concat(
@@ -110,8 +116,8 @@ class Bert(keras.layers.Layer):
             features,
             reads=reads,
             noise=noise,
-            positions=positions,
-            needs_sequence=is_pooled or is_masked_lm,
+            positions=None if is_span else positions,
+            needs_sequence=is_pooled or is_masked_lm or is_span,
         )
         sequence = outputs.pop("sequence", None)
         if is_pooled:
@@ -130,6 +136,14 @@ class Bert(keras.layers.Layer):
                 outputs["logits"] = self.classifier(pooled)
         if is_masked_lm:
             outputs["logits"] = self._masked_lm_logits(sequence[:, 1:])
+        if is_span:
+            logits = tf.reshape(
+                self.span(tf.reshape(sequence, [-1, self.config.hidden_dim])),
+                [*sequence.shape[:2], 2],
+            )
+            outputs["logits"] = rule_out_padding(
+                tf.transpose(logits, [0, 2, 1]), features["input_mask"]
+            )
         return outputs
 
     def _masked_lm_logits(self, hidden: tf.Tensor) -> tf.Tensor:
@@ -141,3 +155,16 @@ class Bert(keras.layers.Layer):
             tf.matmul(x, table, transpose_b=True), self.output_bias.value
         )
         return tf.reshape(logits, [batch, slots, -1])
+
+
+def recompute_layers(model: Model) -> None:
+    """Let a model keep less for gradients; see `models.recomputation`.
+
+    Raises:
+        ValueError: It is no BERT.
+    """
+    if not isinstance(model, Bert):
+        raise ValueError(
+            "--gradient_checkpointing is for students with layers of BERT."
+        )
+    model.encoder.is_recomputed = True

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh", "linear")
 
@@ -53,17 +54,7 @@ class BertConfig:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            kind = type(field.default)
-            if kind is float and type(value) is int:
-                value = float(value)
-                object.__setattr__(self, field.name, value)
-            if type(value) is not kind:
-                raise ValueError(
-                    f"{field.name}={value!r} of a BERT model is not of type "
-                    f"{kind.__name__}."
-                )
+        check_types(self, "a BERT model")
         if self.num_heads == 0:
             heads = 12 if self.hidden_dim % 64 else self.hidden_dim // 64
             object.__setattr__(self, "num_heads", heads)
@@ -92,3 +83,28 @@ class BertConfig:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_dim // self.num_heads
+
+
+def check_types(config: Any, whose: str) -> None:
+    """Check the fields of a frozen dataclass against their defaults' types.
+
+    Whole numbers are made floats where those are expected.
+
+    Args:
+        config: A dataclass whose fields all have defaults.
+        whose: What it is of, for messages.
+
+    Raises:
+        ValueError: A field is of another type.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        kind = type(field.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+            object.__setattr__(config, field.name, value)
+        if type(value) is not kind:
+            raise ValueError(
+                f"{field.name}={value!r} of {whose} is not of type "
+                f"{kind.__name__}."
+            )

@@ -4,6 +4,7 @@ Reference: Devlin et al., "BERT: Pre-training of Deep Bidirectional
 Transformers for Language Understanding", 2019; post-layer-norm blocks.
 """
 
+import functools
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from tfdistill.models.layers import (
 )
 from tfdistill.models.noise import DropoutNoise
 from tfdistill.models.outputs import LAYERED_FIELDS, layers_read
+from tfdistill.models.recomputation import recomputed
 
 # Added to the scores of padded tokens, as in the published code.
 _MASKED_SCORE = -10000.0
@@ -168,12 +170,18 @@ class EncoderLayer(keras.layers.Layer):
 
 
 class Encoder(keras.layers.Layer):
-    """Embeddings and N layers."""
+    """Embeddings and N layers.
+
+    Attributes:
+        is_recomputed: Whether training keeps the input of each layer only,
+            and computes what is inside of it once more for its gradients.
+    """
 
     def __init__(self, config: BertConfig, seed: int) -> None:
         """Make an encoder with weights drawn from `seed`."""
         super().__init__(name="encoder")
         self.config = config
+        self.is_recomputed = False
 
         def table(name: str, rows: int) -> Embedding:
             drawn = truncated_normal(config.initializer_range, seed, name)
@@ -253,18 +261,21 @@ class Encoder(keras.layers.Layer):
         ):
             # Only the last layer's output is of no use to other layers.
             is_cut = positions is not None and i == count - 1 >= depth
-            x, taps = layer(
-                x,
+            run = functools.partial(
+                layer.__call__,
                 score_bias=score_bias,
-                noise=noise,
                 positions=positions if is_cut else None,
                 is_tapped=i in tapped,
             )
+            read = [field for field, layers in wanted.items() if i in layers]
+            if self.is_recomputed and noise is not None:
+                x, taps = recomputed(layer, run, x, noise, read)
+            else:
+                x, taps = run(x, noise=noise)
             if not is_cut:
                 keep_state(i + 1, x)
-            for field, layers in wanted.items():
-                if i in layers:
-                    found[field][i] = taps[field]
+            for field in read:
+                found[field][i] = taps[field]
         outputs: dict[str, Any] = {f: x for f, x in found.items() if x}
         if needs_sequence:
             sequence = tf.reshape(x, [batch, -1, dim])

@@ -35,13 +35,29 @@ def truncated_normal(stddev: float, seed: int, name: str) -> Initializer:
 
     def draw(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
         return tf.random.stateless_truncated_normal(
+            shape, seed=_seed_of(seed, name), stddev=stddev, dtype=dtype
+        )
+
+    return draw
+
+
+def uniform(limit: float, seed: int, name: str) -> Initializer:
+    """As `truncated_normal`, from the uniform distribution on ±limit."""
+
+    def draw(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
+        return tf.random.stateless_uniform(
             shape,
-            seed=[seed, zlib.crc32(name.encode()) & 0x7FFFFFFF],
-            stddev=stddev,
+            seed=_seed_of(seed, name),
+            minval=-limit,
+            maxval=limit,
             dtype=dtype,
         )
 
     return draw
+
+
+def _seed_of(seed: int, name: str) -> list[int]:
+    return [seed, zlib.crc32(name.encode()) & 0x7FFFFFFF]
 
 
 class Linear(keras.layers.Layer):
@@ -53,8 +69,9 @@ class Linear(keras.layers.Layer):
         output_dim: int,
         initializer: Initializer,
         name: str,
+        bias_initializer: Initializer | str = "zeros",
     ) -> None:
-        """Make a kernel `[input_dim, output_dim]` and a bias of zeros."""
+        """Make a kernel `[input_dim, output_dim]` and a bias."""
         super().__init__(name=name)
         self.kernel = self.add_weight(
             shape=(input_dim, output_dim),
@@ -62,7 +79,7 @@ class Linear(keras.layers.Layer):
             name="kernel",
         )
         self.bias = self.add_weight(
-            shape=(output_dim,), initializer="zeros", name="bias"
+            shape=(output_dim,), initializer=bias_initializer, name="bias"
         )
         self.built = True
 
@@ -103,12 +120,20 @@ class Embedding(keras.layers.Layer):
     """A table of vectors."""
 
     def __init__(
-        self, rows: int, dim: int, initializer: Initializer, name: str
+        self,
+        rows: int,
+        dim: int,
+        initializer: Initializer,
+        name: str,
+        trainable: bool = True,
     ) -> None:
         """Make a table `[rows, dim]`."""
         super().__init__(name=name)
         self.table = self.add_weight(
-            shape=(rows, dim), initializer=initializer, name="table"
+            shape=(rows, dim),
+            initializer=initializer,
+            name="table",
+            trainable=trainable,
         )
         self.built = True
 

@@ -6,7 +6,7 @@ replicas and micro-batches, every example meets the same dropout, so results
 do not depend on the split.
 """
 
-import itertools
+import copy
 
 import tensorflow as tf
 
@@ -37,7 +37,15 @@ class DropoutNoise:
             [1],
         )
         self._first = tf.cast(first_example, tf.uint64)
-        self._places = itertools.count()
+        self._place = 0
+
+    def again(self) -> "DropoutNoise":
+        """Returns noise that will draw what this one is about to draw.
+
+        From there on each goes its own way, so what is computed with the one
+        can be computed again with the other.
+        """
+        return copy.copy(self)
 
     def drop(self, x: tf.Tensor, rate: float, num_examples: int) -> tf.Tensor:
         """Zero a share `rate` of `x` and scale the rest by 1 / (1 - rate).
@@ -52,7 +60,8 @@ class DropoutNoise:
             return x
         per_example = x.shape.num_elements() // num_examples
         counts = -(-per_example // _DRAWS_PER_COUNT)
-        place = next(self._places)
+        place = self._place
+        self._place += 1
         draws = tf.raw_ops.StatelessRandomUniformV2(
             shape=[num_examples, counts * _DRAWS_PER_COUNT],
             key=self._key,

@@ -3,7 +3,8 @@
 A model returns a dictionary. It leaves out what it does not have, and
 computes only the fields that were asked for:
 
-    logits                 task logits; masked LM: `[B, P, V]`
+    logits                 task logits; masked LM: `[B, P, V]`; spans:
+                           `[B, 2, L]`, of beginning and end
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
     pooled                 `[B, D]`
     hidden_states          by number, 0 to N: `[B, L, D]`, embeddings first
@@ -15,8 +16,12 @@ A layered field is asked for as a whole by its name, or one layer of it by
 `of_layer`; layers above the highest that is asked for are not computed.
 """
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from tfdistill.models.noise import DropoutNoise
 
 Outputs = dict[str, Any]
 
@@ -28,6 +33,29 @@ FIELDS = (
     "pooled",
     *LAYERED_FIELDS,
 )
+
+
+class Model(Protocol):
+    """What all kinds of models are to those who use them.
+
+    Attributes:
+        config: Its shape: a `BertConfig` or a `WordConfig`.
+        parts: What it is made of, keys of `models.weights.PARTS`.
+        trainable: Whether any of its variables may be trained.
+    """
+
+    config: Any
+    parts: frozenset[str]
+    trainable: bool
+
+    def __call__(
+        self,
+        features: Mapping[str, tf.Tensor],
+        reads: frozenset[str],
+        noise: DropoutNoise | None = None,
+    ) -> Outputs:
+        """Run the model on features of a batch; `reads` are fields."""
+        ...
 
 
 def of_layer(field: str, number: int) -> str:

@@ -26,8 +26,8 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"layer_\d+/output/dense/kernel", "UD"),
     (r"(pooler|transform)/dense/kernel", "DD"),
     (r"seq_relationship/output_weights", ".D"),
-    (r"classifier/kernel", "D."),
-    (r"classifier/bias", "."),
+    (r"(classifier|span)/kernel", "D."),
+    (r"(classifier|span)/bias", "."),
     (r"output_bias", "."),
     (r"dense/bias|gamma|beta", "D"),
 )

@@ -1,19 +1,22 @@
 """Students: made from a spec such as `bert(num_layers=4, hidden_dim=312)`.
 
-Every new student has the conventions that keras-nlp has for its family,
+Every new BERT has the conventions that keras-nlp has for its family,
 whatever its teacher's, so that it can be saved as a preset. The tokenizer
 says which family that is, and for `teacher_layers` the pooler.
 """
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Collection
+from typing import Any
 
 from tfdistill.config import parse_spec
 from tfdistill.models.bert import PRETRAINING_HEADS, Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.families import family_of
 from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.pruning import PRUNINGS, prune
 from tfdistill.models.weights import (
     Weights,
@@ -23,8 +26,14 @@ from tfdistill.models.weights import (
     of_parts,
     parts_in,
 )
+from tfdistill.models.words.students import WORD_STUDENTS, WordStudent
 from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
+_NO_WORDS = (
+    "{} reads whole words, which the records do not hold: make_records puts "
+    "them there with --words_file."
+)
 _LAYER = "bert/encoder/layer_"
 _TABLES = "bert/embeddings/"
 
@@ -94,6 +103,11 @@ def teacher_layers(
     if teacher is None:
         raise ValueError("teacher_layers(…) needs a teacher to copy from.")
     theirs = teacher.model.config
+    if not isinstance(theirs, BertConfig):
+        raise ValueError(
+            "teacher_layers(…) copies from a BERT, and the teacher is a "
+            f"{kind_of(theirs)}."
+        )
     if not isinstance(layers, list | tuple) or not layers:
         raise ValueError(f"layers={layers} is not a list such as [0, 2, 4].")
     for layer in layers:
@@ -155,9 +169,10 @@ def teacher_layers(
     return _Start(config, weights)
 
 
-STUDENTS: dict[str, Callable[..., _Start]] = {
+STUDENTS: dict[str, Callable[..., Any]] = {
     "bert": bert,
     "teacher_layers": teacher_layers,
+    **WORD_STUDENTS,
 }
 
 
@@ -176,6 +191,7 @@ def build_student(
     seed: int,
     heads: Collection[str] = PRETRAINING_HEADS,
     num_classes: int = 0,
+    words: Words | None = None,
 ) -> LoadedModel:
     """Make a student from a spec, or load one from a folder.
 
@@ -187,6 +203,7 @@ def build_student(
         heads: Heads that it is to have.
         num_classes: Of a classifier; 0: as a loaded or copied one's, or 2.
             One of another number is not loaded or copied.
+        words: The words of the records, if they hold some.
 
     Returns:
         The model. Its `parts` are those with weights copied or loaded; the
@@ -200,13 +217,22 @@ def build_student(
         student = load_model(
             spec_or_path, heads=heads, num_classes=num_classes, seed=seed
         )
-        if student.tokenizer.fingerprint != tokenizer.fingerprint:
+        theirs = student.tokenizer
+        given = words if isinstance(theirs, Words) else tokenizer
+        if given is None or theirs.fingerprint != given.fingerprint:
             raise ValueError(
                 f"{spec_or_path} has another vocabulary or casing than the "
                 "records."
+                if given is not None
+                else _NO_WORDS.format(spec_or_path)
             )
         return student
     spec = parse_spec(spec_or_path, STUDENTS)
+    if spec.name in WORD_STUDENTS:
+        if words is None:
+            raise ValueError(_NO_WORDS.format(spec.name))
+        made = WORD_STUDENTS[spec.name](words, seed, **spec.arguments)
+        return _of_words(made, words, seed, num_classes, spec_or_path)
     start = STUDENTS[spec.name](
         len(tokenizer.vocabulary), teacher, **spec.arguments
     )
@@ -234,5 +260,28 @@ def build_student(
     )
 
 
+def _of_words(
+    start: WordStudent, words: Words, seed: int, num_classes: int, spec: str
+) -> LoadedModel:
+    config = dataclasses.replace(
+        start.config, num_classes=num_classes or start.config.num_classes
+    )
+    model = KINDS[kind_of(config)].make(config, seed)
+    weights = named_weights(model)
+    if start.vectors is not None:
+        tables = [name for name in weights if name.endswith("/table")]
+        weights |= dict.fromkeys(tables, start.vectors)
+        assign_weights(model, weights, source=spec)
+    return LoadedModel(
+        model=model,
+        tokenizer=words,
+        parts=frozenset(),
+        fingerprint=fingerprint(weights, config),
+    )
+
+
 def _is_folder(spec_or_path: str) -> bool:
+    # The arguments of a spec may be paths, too.
+    if re.fullmatch(r"\s*\w+\s*\(.*\)\s*", spec_or_path, re.DOTALL):
+        return os.path.isdir(spec_or_path)
     return os.sep in spec_or_path or os.path.isdir(spec_or_path)

@@ -4,7 +4,7 @@ Every file format is translated to and from these canonical names and shapes,
 for instance `bert/encoder/layer_0/attention/self/query/kernel`, `[D, D]`.
 Two of our variables are kept otherwise: query, key and value are one matrix
 `[D, 3 D]`, and the next-sentence matrix is `[D, 2]` where the published one
-is `[2, D]`.
+is `[2, D]`. Weights of models of words have our own names, behind `words/`.
 """
 
 import hashlib
@@ -16,19 +16,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
+from tfdistill.models.outputs import Model
+from tfdistill.models.words import WordConfig
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
+Config = BertConfig | WordConfig
 
 # How the canonical names of a part's weights begin.
 PARTS: dict[str, tuple[str, ...]] = {
-    "encoder": ("bert/embeddings/", "bert/encoder/"),
-    "pooler": ("bert/pooler/",),
+    "encoder": ("bert/embeddings/", "bert/encoder/", "words/encoder/"),
+    "pooler": ("bert/pooler/", "words/pooler/"),
     "masked_lm": ("cls/predictions/",),
     "next_sentence": ("cls/seq_relationship/",),
     "classifier": ("classifier/",),
+    "span": ("span/",),
 }
 # Those of a model as BERT was published.
 PRETRAINING_PARTS = ("encoder", "pooler", "masked_lm", "next_sentence")
@@ -49,6 +52,7 @@ _NAMES = {
     "next_sentence/kernel": "cls/seq_relationship/output_weights",
     "next_sentence/bias": "cls/seq_relationship/output_bias",
     "classifier": "classifier",
+    "span": "span",
 }
 _LAYER_NAMES = {
     "attention_output": "attention/output/dense",
@@ -59,7 +63,7 @@ _LAYER_NAMES = {
 }
 
 
-def variable_names(model: Bert) -> dict[str, keras.Variable]:
+def variable_names(model: Model) -> dict[str, keras.Variable]:
     """Name the variables of a model as it is, `encoder/layer_0/qkv/kernel`.
 
     The names depend on the architecture alone. Those of layer norms and
@@ -74,12 +78,21 @@ def part_of(name: str) -> str:
     return first if first in PARTS else "masked_lm"
 
 
-def count_parameters(model: Bert, parts: Collection[str]) -> int:
-    """Returns the number of weights in the given parts of a model."""
+def count_parameters(
+    model: Model, parts: Collection[str], *, with_embeddings: bool = True
+) -> int:
+    """Returns the number of weights in the given parts of a model.
+
+    Args:
+        model: The model.
+        parts: Keys of `PARTS`.
+        with_embeddings: Whether the tables of vectors count.
+    """
     return sum(
         math.prod(variable.shape)
         for name, variable in variable_names(model).items()
         if part_of(name) in parts
+        and (with_embeddings or not name.endswith("/table"))
     )
 
 
@@ -97,9 +110,13 @@ def _walk(
 
 
 def weight_shapes(
-    config: BertConfig, parts: Collection[str] = PRETRAINING_PARTS
+    config: Config, parts: Collection[str] = PRETRAINING_PARTS
 ) -> dict[str, Shape]:
     """Returns the canonical names and shapes of a model's weights."""
+    if isinstance(config, WordConfig):
+        of_words = config.weight_shapes()
+        named = {_of_words(name): shape for name, shape in of_words.items()}
+        return of_parts(named, parts)
     dim, inner = config.hidden_dim, config.intermediate_dim
     shapes: dict[str, Shape] = {
         "bert/embeddings/word_embeddings": (config.vocabulary_size, dim),
@@ -126,6 +143,7 @@ def weight_shapes(
     shapes["cls/seq_relationship/output_weights"] = (2, dim)
     shapes["cls/seq_relationship/output_bias"] = (2,)
     shapes |= _dense("classifier", dim, config.num_classes)
+    shapes |= _dense("span", dim, 2)
     return of_parts(shapes, parts)
 
 
@@ -154,12 +172,14 @@ def parts_in(names: Collection[str]) -> frozenset[str]:
     )
 
 
-def named_weights(model: Bert, parts: Collection[str] | None = None) -> Weights:
+def named_weights(
+    model: Model, parts: Collection[str] | None = None
+) -> Weights:
     """Copy weights of some parts, or all, out: float32 by canonical name."""
     parts = model.parts if parts is None else parts
     weights: Weights = {}
     for name, variable in variable_names(model).items():
-        canonical = _canonical_names(name)
+        canonical = _canonical_names(name, model.config)
         if not of_parts(dict.fromkeys(canonical), parts):
             continue
         array = keras.ops.convert_to_numpy(variable)
@@ -172,7 +192,7 @@ def named_weights(model: Bert, parts: Collection[str] | None = None) -> Weights:
 
 
 def assign_weights(
-    model: Bert,
+    model: Model,
     weights: Mapping[str, np.ndarray],
     *,
     source: str,
@@ -195,7 +215,7 @@ def assign_weights(
     parts = model.parts if parts is None else parts
     check_weights(weights, model.config, source=source, parts=parts)
     for name, variable in variable_names(model).items():
-        canonical = _canonical_names(name)
+        canonical = _canonical_names(name, model.config)
         if canonical[0] not in weights:
             continue
         array = np.concatenate([weights[n] for n in canonical], axis=-1)
@@ -206,7 +226,7 @@ def assign_weights(
 
 def check_weights(
     weights: Mapping[str, np.ndarray],
-    config: BertConfig,
+    config: Config,
     *,
     source: str,
     parts: Collection[str] = PRETRAINING_PARTS,
@@ -236,23 +256,14 @@ def check_weights(
             )
 
 
-def fingerprint(weights: Mapping[str, np.ndarray], config: BertConfig) -> str:
+def fingerprint(weights: Mapping[str, np.ndarray], config: Config) -> str:
     """Returns a hash of what a model computes.
 
     It covers the weights given and the conventions that they are used with,
     so it does not depend on the file format, nor on settings that matter to
     training only.
     """
-    conventions = [
-        config.num_heads,
-        config.activation,
-        config.layer_norm_epsilon,
-    ]
-    parts = parts_in(weights)
-    if "masked_lm" in parts:
-        conventions += [config.head_activation, config.head_layer_norm_epsilon]
-    if "pooler" in parts and config.pooler_activation != "tanh":
-        conventions.append(config.pooler_activation)
+    conventions = _conventions(config, parts_in(weights))
     digest = hashlib.sha256(json.dumps(conventions).encode())
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name], "<f4")
@@ -261,8 +272,31 @@ def fingerprint(weights: Mapping[str, np.ndarray], config: BertConfig) -> str:
     return digest.hexdigest()
 
 
-def _canonical_names(name: str) -> tuple[str, ...]:
+def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
+    """Returns what a model computes with its weights, as JSON values."""
+    if isinstance(config, WordConfig):
+        return [type(config).__name__]
+    found: list[Any] = [
+        config.num_heads,
+        config.activation,
+        config.layer_norm_epsilon,
+    ]
+    if "masked_lm" in parts:
+        found += [config.head_activation, config.head_layer_norm_epsilon]
+    if "pooler" in parts and config.pooler_activation != "tanh":
+        found.append(config.pooler_activation)
+    return found
+
+
+def _of_words(name: str) -> str:
+    """Returns the canonical name of a variable of a model of words."""
+    return name if name.startswith("classifier/") else f"words/{name}"
+
+
+def _canonical_names(name: str, config: Config) -> tuple[str, ...]:
     """Returns the weights that the variable of a name is made of."""
+    if isinstance(config, WordConfig):
+        return (_of_words(name),)
     if name in _NAMES:
         return (_NAMES[name],)
     owner, kind = name.rsplit("/", 1)

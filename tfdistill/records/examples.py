@@ -74,6 +74,8 @@ def sentence_features(
     num_classes: int,
     *,
     has_labels: bool,
+    num_words: int = 0,
+    is_pair: bool = False,
 ) -> tuple[Feature, ...]:
     """Returns the features of labelled sentences or pairs.
 
@@ -82,8 +84,33 @@ def sentence_features(
         vocabulary_size: Pieces.
         num_classes: Classes; 1: labels are scores.
         has_labels: Whether `labels` is there: a class, or a float32 score.
+        num_words: Whole words in the vocabulary of these; 0: examples hold
+            pieces alone.
+        is_pair: Whether words are those of two sentences; `word_segments`
+            is 1 in the second.
     """
     features = input_features(max_seq_length, vocabulary_size)
+    if num_words:
+        features += (
+            Feature(
+                name="word_ids",
+                length=max_seq_length,
+                limit=num_words,
+                mask="word_mask",
+                axes=("L",),
+            ),
+        )
+    if num_words and is_pair:
+        features += (
+            Feature(
+                name="word_segments",
+                length=max_seq_length,
+                limit=2,
+                is_step=True,
+                within="word_ids",
+                axes=("L",),
+            ),
+        )
     if not has_labels:
         return features
     limit = 0 if num_classes == 1 else num_classes

@@ -20,6 +20,7 @@ from tfdistill.records.distributions import (
 )
 from tfdistill.records.feature import Feature
 from tfdistill.records.insides import INSIDES, ClassLogits, Insides
+from tfdistill.records.spans import SpanLogits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Shapes:
         num_layers: N of the teacher.
         hidden_dim: D of the teacher.
         num_heads: H of the teacher.
+        num_ends: Ends of answers, 2, that the teacher's logits are for; 0
+            where there are none.
     """
 
     layout: str
@@ -45,6 +48,7 @@ class Shapes:
     num_layers: int = 0
     hidden_dim: int = 0
     num_heads: int = 0
+    num_ends: int = 0
 
 
 class Codec(Protocol):
@@ -125,7 +129,9 @@ def top_k(shapes: Shapes, *, k: int | str) -> Codec:
 
 
 def logits(shapes: Shapes) -> Codec:
-    """Store the logits of each example's classes, or its score."""
+    """Store the logits of classes, or a score, or of an answer's ends."""
+    if shapes.num_ends:
+        return SpanLogits(shapes.max_seq_length)
     if not shapes.num_classes:
         raise ValueError(
             "logits are those of classes; for pieces there is top_k(k=all)."
@@ -156,6 +162,11 @@ def features(
     """
     if shapes.layout == "plain":
         raise ValueError("features are stored in packed records only.")
+    if not shapes.num_layers:
+        raise ValueError(
+            "features are those of a teacher's layers, and this one has none; "
+            "logits are for it."
+        )
     if bits not in (16, 32):
         raise ValueError(f"features(bits={bits}): 16 and 32 are possible.")
     given = locals()

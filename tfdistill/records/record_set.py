@@ -81,12 +81,14 @@ class RecordSet:
         """Returns what the shapes of knowledge follow from."""
         slots = self.schema.feature("masked_lm_positions")
         ids = self.schema.feature("input_ids")
+        ends = self.schema.feature("answer_positions")
         return Shapes(
             layout=self.schema.layout,
             max_seq_length=self.schema.max_seq_length,
             num_slots=slots.length if slots else 0,
             vocabulary_size=ids.limit if ids else 0,
             num_classes=self.identity.get("num_classes", 0),
+            num_ends=ends.length if ends else 0,
             **of_the_teacher,
         )
 

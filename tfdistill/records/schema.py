@@ -103,20 +103,34 @@ class Schema:
         return 0 if feature is None else feature.length
 
     def token_counts(self, serialized: tf.Tensor) -> tf.Tensor:
-        """Count the tokens of serialised examples `[B]`: int32 `[B]`."""
-        feature = self.feature("input_ids")
-        assert feature is not None
+        """Count the tokens of serialised examples `[B]`: int32 `[B]`.
+
+        Of pieces and whole words the more count: each word has a piece of
+        its own in WordPiece, but not in other tokenizers.
+        """
+        sequences = [f for f in self.features if f.mask and f.axes == ("L",)]
         if self.layout == "plain":
-            kind = tf.io.FixedLenFeature([feature.length], tf.int64)
-            masks = tf.io.parse_example(serialized, {feature.mask: kind})
-            counts = tf.reduce_sum(masks[feature.mask], axis=1)
-            return tf.cast(counts, tf.int32)
-        parsed = tf.io.parse_example(
-            serialized, {feature.name: tf.io.FixedLenFeature([], tf.string)}
-        )
-        return tf.strings.length(parsed[feature.name]) // (
-            feature.stored.itemsize
-        )
+            parsed = tf.io.parse_example(
+                serialized,
+                {
+                    f.mask: tf.io.FixedLenFeature([f.length], tf.int64)
+                    for f in sequences
+                },
+            )
+            counts = [tf.reduce_sum(mask, 1) for mask in parsed.values()]
+        else:
+            parsed = tf.io.parse_example(
+                serialized,
+                {
+                    f.name: tf.io.FixedLenFeature([], tf.string)
+                    for f in sequences
+                },
+            )
+            counts = [
+                tf.strings.length(parsed[f.name]) // f.stored.itemsize
+                for f in sequences
+            ]
+        return tf.cast(tf.reduce_max(tf.stack(counts), axis=0), tf.int32)
 
     def decode(
         self, serialized: tf.Tensor, length: tf.Tensor | int | None = None

@@ -1,21 +1,31 @@
 """Tasks: what records hold, which labels there are, how models are scored.
 
-`MLM` is about masked pieces; all others are about sentences and pairs.
+`MLM` is about masked pieces, `SQUAD` about questions on texts; all others are
+about sentences and pairs.
 """
 
+from tfdistill.config.question_answering import Answering
 from tfdistill.records import RecordSet
 from tfdistill.tasks.glue import GLUE
 from tfdistill.tasks.mlm import MLM
 from tfdistill.tasks.own_task import OWN_TASKS
+from tfdistill.tasks.question_answering import SQUAD, question_task
 from tfdistill.tasks.sentences import sentence_task
 from tfdistill.tasks.task import Measured, Target, Task
 
 # What --task takes.
-TASKS = (MLM.name, *GLUE, *OWN_TASKS)
+TASKS = (MLM.name, *GLUE, *OWN_TASKS, *SQUAD)
 
 
-def find_task(name: str, records: RecordSet) -> Task:
+def find_task(
+    name: str, records: RecordSet, answering: Answering | None = None
+) -> Task:
     """Returns the task of records.
+
+    Args:
+        name: As in `--task`.
+        records: What it is about.
+        answering: How answers to questions are chosen; None: as by default.
 
     Raises:
         ValueError: It is not known, or the records were made for another.
@@ -27,12 +37,15 @@ def find_task(name: str, records: RecordSet) -> Task:
         raise ValueError(
             f"{records.path} was made for --task={made_for}, not for {name}."
         )
+    if name in SQUAD:
+        return question_task(records, answering or Answering())
     return MLM if name == MLM.name else sentence_task(records)
 
 
 __all__ = [
     "GLUE",
     "MLM",
+    "SQUAD",
     "TASKS",
     "Measured",
     "Target",

@@ -141,4 +141,5 @@ MLM = Task(
     transform=_transform,
     measure=_measure,
     finish=lambda sums, rows: masked_lm_metrics(sums),
+    write=None,
 )

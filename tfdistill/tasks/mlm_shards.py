@@ -5,8 +5,6 @@ matter which process writes it.
 """
 
 import dataclasses
-import functools
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from tfdistill.text.instances import (
     sentence_pairs,
 )
 from tfdistill.text.masking import mask_tokens, num_predictions
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.tokenizer import Tokenizer, shared_tokenizer
 from tfdistill.text.units import Unit, read_unit
 
 
@@ -146,13 +144,7 @@ class _Worker:
         return features
 
 
-@functools.cache
-def _tokenizer(vocab_file: str, settings: str) -> Tokenizer:
-    return read_tokenizer(vocab_file, json.loads(settings))
-
-
 def write_shard(job: ShardJob) -> int:
     """Write one shard; returns the bytes of text that went into it."""
-    # The first job of a process makes its tokenizer.
-    tokenizer = _tokenizer(job.vocab_file, json.dumps(job.tokenizer_settings))
+    tokenizer = shared_tokenizer(job.vocab_file, job.tokenizer_settings)
     return _Worker(tokenizer, job.schema, job.examples, job.masking).write(job)

@@ -1,10 +1,12 @@
 """Records of sentences and pairs: from a task's tables to shards."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -21,6 +23,7 @@ from tfdistill.records import (
 from tfdistill.tasks.glue import SentenceTask, label_of
 from tfdistill.text.tables import Columns, Row, read_table
 from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
 _ROWS_AT_ONCE = 1024
 _MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
@@ -84,11 +87,20 @@ def open_split(
     task: SentenceTask,
     split: Split,
     tokenizer: Tokenizer,
+    words: Words | None,
     examples: Examples,
     *,
     examples_per_shard: int,
 ) -> RecordSetWriter:
     """Prepare to write the records of a split.
+
+    Args:
+        task: The task.
+        split: Its table.
+        tokenizer: Of the pieces.
+        words: Whole words, to be stored beside them.
+        examples: How long they are.
+        examples_per_shard: In a shard, at most.
 
     Raises:
         ValueError: as `RecordSetWriter`.
@@ -101,6 +113,8 @@ def open_split(
             len(tokenizer.vocabulary),
             num_classes,
             has_labels=split.has_labels,
+            num_words=len(words.vocabulary) if words else 0,
+            is_pair=task.is_pair,
         ),
         examples.record_layout,
     )
@@ -112,6 +126,7 @@ def open_split(
             "split": split.name,
             "tokenizer": tokenizer.fingerprint,
             **tokenizer.settings,
+            **_identity_of(words),
             "settings": dataclasses.asdict(examples)
             | {"examples_per_shard": examples_per_shard},
             "table": split.fingerprint,
@@ -126,7 +141,7 @@ def open_split(
             f"{split.name}-{i:05d}-of-{num_shards:05d}.tfrecord"
             for i in range(num_shards)
         ],
-        files=tokenizer.files(),
+        files=tokenizer.files() | (words.files() if words else {}),
     )
 
 
@@ -135,6 +150,7 @@ def write_split(
     split: Split,
     writer: RecordSetWriter,
     tokenizer: Tokenizer,
+    words: Words | None,
     examples: Examples,
     *,
     examples_per_shard: int,
@@ -162,7 +178,7 @@ def write_split(
                 continue
             with writer.shard(name) as shard:
                 for example in _examples(
-                    task, split, of_shard, tokenizer, examples
+                    task, split, of_shard, tokenizer, words, examples
                 ):
                     shard.add(example)
                     progress.advance(1)
@@ -174,31 +190,45 @@ def _examples(
     split: Split,
     rows: Iterator[Row],
     tokenizer: Tokenizer,
+    words: Words | None,
     examples: Examples,
 ) -> Iterator[dict[str, np.ndarray]]:
+    most = examples.max_seq_length
+    tokenize = tokenizer.tokenize
+    if split.keeps_masks:
+        tokenize = functools.partial(_with_masks, tokenizer)
     while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
-        lines = [row.first for row in some]
-        lines += [row.second for row in some if row.second is not None]
-        ids = iter(
-            _with_masks(tokenizer, lines)
-            if split.keeps_masks
-            else tokenizer.tokenize(lines)
-        )
-        firsts = [next(ids) for _ in some]
-        for row, first in zip(some, firsts, strict=True):
-            second = None if row.second is None else next(ids)
-            joined, segments = tokenizer.join(
-                first, second, examples.max_seq_length
-            )
-            example = {
-                "input_ids": np.array(joined),
-                "segment_ids": np.array(segments),
-            }
+        pieces = _joined(tokenizer, some, most, tokenize)
+        whole = _joined(words, some, most, words.tokenize) if words else None
+        for row, (ids, segments) in zip(some, pieces, strict=True):
+            example = {"input_ids": ids, "segment_ids": segments}
+            if whole is not None:
+                example["word_ids"], places = next(whole)
+                if task.is_pair:
+                    example["word_segments"] = places
             label = label_of(task, row, "")
             if label is not None:
                 kind = np.int64 if task.labels else np.float32
                 example["labels"] = np.array([label], kind)
             yield example
+
+
+def _joined(
+    tokenizer: Tokenizer | Words,
+    rows: list[Row],
+    max_length: int,
+    tokenize: Callable[[list[str]], list[list[int]]],
+) -> Iterator[list[np.ndarray]]:
+    """Yield ids and segments of each row."""
+    lines = [row.first for row in rows]
+    lines += [row.second for row in rows if row.second is not None]
+    ids = iter(tokenize(lines))
+    firsts = [next(ids) for _ in rows]
+    for row, first in zip(rows, firsts, strict=True):
+        second = None if row.second is None else next(ids)
+        joined = tokenizer.join(first, second, max_length)
+        # A sentence without words has a type, too.
+        yield [np.array(values, np.int64) for values in joined]
 
 
 def _with_masks(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
@@ -212,6 +242,12 @@ def _with_masks(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
             joined = [*joined, tokenizer.mask_id, *next(ids)]
         found.append(joined)
     return found
+
+
+def _identity_of(words: Words | None) -> dict[str, Any]:
+    if words is None:
+        return {}
+    return {"words": {"fingerprint": words.fingerprint, **words.settings}}
 
 
 def _summary(records: RecordSet) -> dict[str, int]:

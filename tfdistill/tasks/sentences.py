@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfdistill.losses.labels import cross_entropy
 from tfdistill.metrics import sentence_metrics, teacher_sums
 from tfdistill.records import Batch, RecordSet
+from tfdistill.tasks.predictions import write_predictions
 from tfdistill.tasks.task import Measured, Target, Task
 
 _OF_THE_TEACHER = {"teacher_agreement": True, "teacher_kl": False}
@@ -90,4 +91,7 @@ def sentence_task(records: RecordSet) -> Task:
         transform=lambda records, tokenizer, seed: None,
         measure=measure,
         finish=finish,
+        write=lambda rows, folder: write_predictions(
+            records, rows["logits"], folder
+        ),
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.config.question_answering import Answering
 from tfdistill.records import Batch, RecordSet
 from tfdistill.text.tokenizer import Tokenizer
 
@@ -24,6 +25,8 @@ class Target:
         weights: Feature of a batch, 1.0 where a label counts.
         parts: Parts of the model that make the logits, the encoder apart.
         is_score: Whether labels are scores, and logits `[B, 1]`.
+        mask: Feature of a batch, `[B, C]`: 1 where the last axis of the
+            logits counts; "" where all of it does.
     """
 
     logits: str
@@ -31,6 +34,7 @@ class Target:
     weights: str
     parts: frozenset[str]
     is_score: bool = False
+    mask: str = ""
 
 
 class Measured(NamedTuple):
@@ -67,6 +71,9 @@ class Task:
             outputs (or None) to what is found out.
         finish: From sums over all examples and their rows, in the order of
             the records, to metrics.
+        write: From rows, in the order of the records, and a folder to what
+            the command prints; writes predictions. None: there are none.
+        answering: How answers are chosen, where there are questions.
     """
 
     name: str
@@ -85,6 +92,8 @@ class Task:
     finish: Callable[
         [Mapping[str, float], Mapping[str, np.ndarray]], dict[str, float]
     ]
+    write: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] | None
+    answering: Answering | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ where labels are known, whatever the task's own tables look like.
 from collections.abc import Iterable, Sequence
 
 from tfdistill.files import StrPath
-from tfdistill.tasks.glue import SentenceTask
+from tfdistill.tasks.glue import SentenceTask, path_of
 from tfdistill.text.tables import Columns, write_rows
 
 _SINGLE = ("sentence",)
@@ -20,6 +20,46 @@ def transfer_columns(task: SentenceTask) -> Columns:
     return Columns(
         first=first, second=second, label="label", optional=("label",)
     )
+
+
+def table_of(
+    task: SentenceTask, data_dir: StrPath, split: str, transfer_table: str
+) -> tuple[StrPath, Columns]:
+    """Find the table of a split, and where it has what.
+
+    Args:
+        task: The task.
+        data_dir: Its folder.
+        split: "train", "dev" or "test".
+        transfer_table: What takes the place of the train table, if anything.
+
+    Raises:
+        ValueError: The task has no such split.
+        FileNotFoundError: The table of the split is not there.
+    """
+    if split == "train" and transfer_table:
+        return transfer_table, transfer_columns(task)
+    return path_of(task, data_dir, split), task.columns[split]
+
+
+def tables_of(
+    task: SentenceTask, data_dir: StrPath, transfer_table: str
+) -> list[tuple[StrPath, Columns]]:
+    """Find the tables of all splits that are there, as `table_of`.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    found = []
+    missing = None
+    for split in task.files:
+        try:
+            found.append(table_of(task, data_dir, split, transfer_table))
+        except FileNotFoundError as error:
+            missing = missing or error
+    if missing and not found:
+        raise missing
+    return found
 
 
 def write_transfer_table(

@@ -23,6 +23,7 @@ import numpy as np
 
 from tfdistill.files import read_json
 from tfdistill.text.joining import cut_to
+from tfdistill.text.offsets import LocatedPieces
 
 SPECIAL_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 VOCABULARY = "vocab.json"
@@ -185,6 +186,24 @@ class BytePair:
             line.ids for line in self._encoder.encode_batch_fast(list(lines))
         ]
 
+    def tokenize_with_offsets(
+        self, lines: Sequence[str]
+    ) -> list[LocatedPieces]:
+        """Returns the ids of each line and where their pieces stand in it.
+
+        A space in front of a word is in its piece, but not in the place of
+        that.
+        """
+        found = []
+        for line, encoded in zip(
+            lines, self._encoder.encode_batch(list(lines)), strict=True
+        ):
+            offsets = np.array(encoded.offsets, np.int64).reshape(-1, 2)
+            starts, ends = offsets[:, 0], offsets[:, 1]
+            starts = np.minimum(_next_visible(line)[starts], ends)
+            found.append(LocatedPieces(encoded.ids, starts, ends))
+        return found
+
     def join(
         self,
         first: Sequence[int],
@@ -207,3 +226,11 @@ class BytePair:
             VOCABULARY: json.dumps(ids, ensure_ascii=False).encode(),
             MERGES: "".join(f"{line}\n" for line in lines).encode(),
         }
+
+
+def _next_visible(line: str) -> np.ndarray:
+    """Returns the first place from each on that is no space, `[n + 1]`."""
+    places = np.arange(len(line) + 1)
+    is_blank = np.array([*map(str.isspace, line), False])
+    places[is_blank] = len(line)
+    return np.minimum.accumulate(places[::-1])[::-1]

@@ -1,5 +1,7 @@
 """What a tokenizer is, and where its files are read."""
 
+import functools
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -8,6 +10,7 @@ import numpy as np
 
 from tfdistill.text import byte_pairs, word_pieces
 from tfdistill.text.byte_pairs import read_byte_pairs
+from tfdistill.text.offsets import LocatedPieces
 from tfdistill.text.word_pieces import WordPiece, read_vocabulary
 
 
@@ -33,6 +36,16 @@ class Tokenizer(Protocol):
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, without special pieces."""
+        ...
+
+    def tokenize_with_offsets(
+        self, lines: Sequence[str]
+    ) -> list[LocatedPieces]:
+        """Returns the ids of each line and where their pieces stand in it.
+
+        Places are characters of the line as it was given, whatever is
+        normalised away, so that a piece's text can be cut out of it.
+        """
         ...
 
     def join(
@@ -96,3 +109,15 @@ def read_tokenizer(
         do_lower_case=settings.get("do_lower_case", True),
         source=str(path),
     )
+
+
+def shared_tokenizer(
+    path: str | pathlib.Path, settings: Mapping[str, Any]
+) -> Tokenizer:
+    """Returns what `read_tokenizer` does, read once in a process."""
+    return _read_once(str(path), json.dumps(dict(settings), sort_keys=True))
+
+
+@functools.cache
+def _read_once(path: str, settings: str) -> Tokenizer:
+    return read_tokenizer(path, json.loads(settings))

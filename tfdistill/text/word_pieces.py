@@ -12,12 +12,13 @@ import hashlib
 import itertools
 import pathlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfdistill.text.joining import cut_to
+from tfdistill.text.offsets import LocatedPieces, characters_at
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = "vocab.txt"
@@ -122,6 +123,34 @@ class WordPiece:
         ends = ragged.row_splits.numpy().tolist()
         return [ids[start:end] for start, end in itertools.pairwise(ends)]
 
+    def tokenize_with_offsets(
+        self, lines: Sequence[str]
+    ) -> list[LocatedPieces]:
+        """Returns the ids of each line and where their pieces stand in it.
+
+        An accent that is stripped belongs to the piece of its letter; other
+        characters that are dropped belong to none unless they are inside.
+        """
+        if not lines:
+            return []
+        lower = self.settings["do_lower_case"]
+        normalized = [normalize_with_places(line, lower) for line in lines]
+        ragged = self._pieces.tokenize_with_offsets([x[0] for x in normalized])
+        ids, starts, ends = (x.values.numpy() for x in ragged)
+        splits = itertools.pairwise(ragged[0].row_splits.numpy())
+        found = []
+        for (text, first, behind), (a, b) in zip(
+            normalized, splits, strict=True
+        ):
+            found.append(
+                LocatedPieces(
+                    ids[a:b].tolist(),
+                    first[characters_at(text, starts[a:b])],
+                    behind[characters_at(text, ends[a:b]) - 1],
+                )
+            )
+        return found
+
     def join(
         self,
         first: Sequence[int],
@@ -157,6 +186,55 @@ def normalize(line: str, do_lower_case: bool) -> str:
                 if unicodedata.category(c) != "Mn"
             )
     return line
+
+
+def normalize_with_places(
+    line: str, do_lower_case: bool
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """Normalize a line and note where its characters come from.
+
+    Returns:
+        The line as `normalize` gives it, n characters; for each of them the
+        place in the original line of the character that it comes from, and
+        that behind it and all accents on it, int64 `[n]`.
+    """
+    if line.isascii() and line.isprintable():
+        places = np.arange(len(line))
+        return normalize(line, do_lower_case), places, places + 1
+    behind = list(range(1, len(line) + 1))
+    kept = [(c, i) for i, c in enumerate(line) if not _is_dropped(c)]
+    if do_lower_case:
+        # What a character becomes may hang on others, but not its length.
+        lowered = "".join(c for c, _ in kept).lower()
+        sources = [i for c, i in kept for _ in c.lower()]
+        kept = [
+            (part, i)
+            for c, i in zip(lowered, sources, strict=True)
+            for part in unicodedata.normalize("NFD", c)
+        ]
+        kept = [
+            (c, i)
+            for c, i in _in_canonical_order(kept)
+            if unicodedata.category(c) != "Mn"
+        ]
+        for i in range(len(line) - 1, 0, -1):
+            if unicodedata.category(line[i]) == "Mn":
+                behind[i - 1] = behind[i]
+    origins = np.array([i for _, i in kept], np.int64)
+    ends = np.array(behind, np.int64)[origins]
+    return "".join(c for c, _ in kept), origins, ends
+
+
+def _in_canonical_order(
+    characters: list[tuple[str, int]],
+) -> Iterator[tuple[str, int]]:
+    """Yield decomposed characters with their marks in Unicode's order."""
+
+    def mark_class(character: tuple[str, int]) -> int:
+        return unicodedata.combining(character[0])
+
+    for _, run in itertools.groupby(characters, lambda c: mark_class(c) > 0):
+        yield from sorted(run, key=mark_class)
 
 
 def _is_dropped(character: str) -> bool:

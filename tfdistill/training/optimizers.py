@@ -12,6 +12,12 @@ from tfdistill.config import parse_spec
 _NOT_DECAYED = re.compile(r"layer_norm|bias")
 
 
+def _already_summed(optimizer: object, grads_and_vars: list) -> list:
+    # Keras would sum over the replicas of a strategy once more: the step has
+    # done so, as clipping must come after the sum.
+    return grads_and_vars
+
+
 class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay, on gradients that are summed.
 
@@ -22,10 +28,7 @@ class AdamW(keras.optimizers.AdamW):
         Regularization", 2019.
     """
 
-    def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
-        # Keras would sum over the replicas of a strategy once more: the step
-        # has done so, as clipping must come after the sum.
-        return grads_and_vars
+    _all_reduce_sum_gradients = _already_summed
 
     def _powers(self) -> tuple[tf.Tensor | float, tf.Tensor | float]:
         """Powers of both betas, by which the moments' bias is corrected."""
@@ -68,6 +71,37 @@ class BertAdam(AdamW):
         return 0.0, 0.0
 
 
+class Adadelta(keras.optimizers.Adadelta):
+    """Updates whose size follows from those before, on summed gradients.
+
+    A running mean of squared gradients, another of squared updates; the root
+    of their ratio is what a gradient is multiplied with. Learning rates are
+    of the size of 1.
+
+    Reference: Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012.
+    """
+
+    _all_reduce_sum_gradients = _already_summed
+
+    def update_step(
+        self,
+        gradient: tf.Tensor,
+        variable: tf.Variable,
+        learning_rate: tf.Tensor,
+    ) -> None:
+        """Update one variable and its two means."""
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdadelta(
+            var=variable.handle,
+            accum=self._accumulated_grads[index].value.handle,
+            accum_update=self._accumulated_delta_vars[index].value.handle,
+            lr=tf.cast(learning_rate, tf.float32),
+            rho=self.rho,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
 def bert_adam(
     *,
     weight_decay: float = 0.01,
@@ -90,15 +124,22 @@ def adamw(
     return dict(locals())
 
 
+def adadelta(*, rho: float = 0.95, epsilon: float = 1e-6) -> dict:
+    """Returns the arguments of Adadelta, with its paper's; nothing decays."""
+    return dict(locals())
+
+
 # By the beginning of an argument's name: what it must be.
 _RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "weight_decay": ("at least 0", lambda x: x >= 0),
     "beta": ("in [0, 1)", lambda x: 0 <= x < 1),
+    "rho": ("in [0, 1)", lambda x: 0 <= x < 1),
     "epsilon": ("positive", lambda x: x > 0),
 }
 _CLASSES: dict[str, tuple[type, Callable[..., dict]]] = {
     "bert_adam": (BertAdam, bert_adam),
     "adamw": (AdamW, adamw),
+    "adadelta": (Adadelta, adadelta),
 }
 OPTIMIZERS = {name: arguments for name, (_, arguments) in _CLASSES.items()}
 

@@ -109,7 +109,7 @@ def test_wrong_configuration(write, draw, assert_refused, change, message):
     [
         "distilbert.embeddings.token_type_embeddings.weight",
         "distilbert.encoder.layer.0.output.dense.bias",
-        "qa_outputs.weight",
+        "qa_outputs.dense.weight",
     ],
 )
 def test_unexpected_tensor(write, draw, assert_refused, name):

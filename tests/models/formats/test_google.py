@@ -116,7 +116,7 @@ def test_missing_weight(tmp_path, weights, settings, vocabulary):
     assert_refused(folder, "bert_model.ckpt", name, "(12,)")
 
 
-@pytest.mark.parametrize("name", ["classifier/kernel", "cls/squad/output_bias"])
+@pytest.mark.parametrize("name", ["classifier/kernel", "cls/squad/bias"])
 def test_unexpected_variable(tmp_path, weights, settings, vocabulary, name):
     weights[name] = np.zeros((2, 12), np.float32)
     folder = write_google(tmp_path / "m", weights, settings, vocabulary)

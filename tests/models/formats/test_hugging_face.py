@@ -267,7 +267,7 @@ def test_missing_weight(folder, tensors):
 @pytest.mark.parametrize(
     "name",
     [
-        "qa_outputs.weight",
+        "qa_outputs.dense.weight",
         "bert.encoder.layer.0.output.dense.scale",
         "bert.embeddings.word_embeddings.bias",
     ],

@@ -41,6 +41,14 @@ def test_any_conventions(tmp_path, vocabulary, config):
     assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
 
 
+def test_folders_that_do_not_say_their_kind(saved, weights, assert_holds):
+    path = saved / "model.json"
+    settings = json.loads(path.read_text())
+    assert settings.pop("kind") == "bert"
+    path.write_text(json.dumps(settings))
+    assert_holds(load_model(str(saved), needs=PARTS), weights)
+
+
 @pytest.fixture
 def of_bytes(byte_pairs):
     pieces, merges = byte_pairs

@@ -12,6 +12,7 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
+    student_of,
 )
 from tfdistill.distillation.objectives.states import hidden_mse
 from tfdistill.losses import attention, relations
@@ -174,7 +175,10 @@ def tinybert(
 
 def _on_attention(field: str, layers: str, term: Term, heads: str) -> Bind:
     def bind(context: Context) -> Loss:
-        ours, theirs = context.student.num_heads, teacher_of(context).num_heads
+        ours, theirs = (
+            student_of(context).num_heads,
+            teacher_of(context).num_heads,
+        )
         if heads == "equal" and ours != theirs:
             raise ValueError(
                 f"{ours} heads of the student cannot be compared with "

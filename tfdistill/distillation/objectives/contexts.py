@@ -14,6 +14,7 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
+    student_of,
 )
 from tfdistill.losses import layer_relations, word_relations
 from tfdistill.losses.geometry import check_distance, check_penalty
@@ -137,7 +138,9 @@ def _on_stacks(
 
     def bind(context: Context) -> Loss:
         pairs = match_states(
-            layers, teacher_of(context).num_layers, context.student.num_layers
+            layers,
+            teacher_of(context).num_layers,
+            student_of(context).num_layers,
         )
         if len(pairs) < least:
             raise ValueError(

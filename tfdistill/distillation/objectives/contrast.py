@@ -11,6 +11,7 @@ from tfdistill.distillation.objectives.objective import (
     Loss,
     Memory,
     Outputs,
+    student_of,
 )
 from tfdistill.losses import contrastive
 from tfdistill.losses.geometry import unit
@@ -54,10 +55,13 @@ def crd(
         if len(groups.sizes) < 2:
             raise ValueError("all examples have the same label.")
         num_data = len(groups.order)
-        ours = range(context.student.num_layers + 1)
+        ours = range(student_of(context).num_layers + 1)
         theirs = range(teacher_of(context).num_layers + 1)
         embed_ours, variables = dense(
-            context, "student", len(ours) * context.student.hidden_dim, width
+            context,
+            "student",
+            len(ours) * student_of(context).hidden_dim,
+            width,
         )
         embed_theirs, more = dense(
             context,

@@ -15,6 +15,7 @@ from tfdistill.distillation.objectives.objective import (
     Known,
     Loss,
     Outputs,
+    student_of,
 )
 from tfdistill.losses.reduction import Parts
 from tfdistill.models.configuration import BertConfig
@@ -44,7 +45,7 @@ def on_pairs(
     `layers` is a map of `layer_maps`, or `random`: all of the student's
     layers with as many of the teacher's, drawn anew at each step.
     """
-    depths = teacher_of(context).num_layers, context.student.num_layers
+    depths = teacher_of(context).num_layers, student_of(context).num_layers
     if layers == "random":
         return _on_random_pairs(context, field, depths, term, variables)
     match = match_states if field == "hidden_states" else match_attention
@@ -118,7 +119,7 @@ def loss_on(
         student, teacher = (
             {i: _zeros(config, field, shape) for i in numbers}
             for config, numbers in (
-                (context.student, ours),
+                (student_of(context), ours),
                 (teacher_of(context), theirs),
             )
         )
@@ -151,7 +152,7 @@ def projected(
     context: Context, projection: str, *, ours: int = 1, theirs: int = 1
 ) -> tuple[Project, dict[str, keras.Variable]]:
     """A learnt map from `ours` widths of the student to `theirs`."""
-    width = ours * context.student.hidden_dim
+    width = ours * student_of(context).hidden_dim
     check_word("projection", projection, PROJECTIONS)
     wanted = theirs * teacher_of(context).hidden_dim
     if projection == "auto" and width == wanted:

@@ -40,7 +40,7 @@ class Context:
     Attributes:
         targets: A task's label targets, by the objective's name.
         soft_target: What objectives on the teacher's distribution are about.
-        student: Shape of the student.
+        student: Shape of the student; None: it has no layers to compare.
         teacher: Shape of the teacher, live or recorded, if it is known.
         example_labels: Reads a label of each record, int `[N]`, where
             records have one.
@@ -51,7 +51,7 @@ class Context:
 
     targets: Mapping[str, Any]
     soft_target: Any
-    student: BertConfig
+    student: BertConfig | None
     teacher: BertConfig | None
     num_steps: int
     seed: int
@@ -275,6 +275,8 @@ def bind_objectives(
     objectives = []
     for one in declared:
         try:
+            if one.needs == FEATURES:
+                student_of(context)
             loss = one.bind(context)
         except ValueError as error:
             raise ValueError(f"--objective={one.name}: {error}") from None
@@ -292,6 +294,20 @@ def bind_objectives(
             )
         )
     return objectives
+
+
+def student_of(context: Context) -> BertConfig:
+    """Returns the shape of the student.
+
+    Raises:
+        ValueError: It has no layers.
+    """
+    if context.student is None:
+        raise ValueError(
+            "the student has neither hidden states nor attention to learn "
+            "with; soft_targets, logit_mse and labels are for it."
+        )
+    return context.student
 
 
 def _with_timing(declare: Callable) -> Callable:

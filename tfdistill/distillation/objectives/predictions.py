@@ -31,6 +31,7 @@ def soft_targets(
     scale_by_temperature: bool = True,
     divergence: str = "cross_entropy",
     sides: str = "both",
+    focal: bool = False,
     k: int = 0,
     reduction: str = "mean",
 ) -> Bind:
@@ -44,6 +45,8 @@ def soft_targets(
         scale_by_temperature: Multiply by T squared.
         divergence: `cross_entropy`, `kl`, `reverse_kl` or `jensen_shannon`.
         sides: Where the temperature is applied: `both` or `teacher`.
+        focal: Weigh examples by how little of the student's mass the
+            teacher's most probable class has: `2 (1 - p)`.
         k: Use only the K most probable pieces; 0: all that there are.
         reduction: `mean`, or `original` as the source system divides.
     """
@@ -70,6 +73,11 @@ def soft_targets(
         target = context.soft_target
         if target.is_score:
             raise ValueError("scores have no distribution; use logit_mse.")
+        if target.mask and k:
+            raise ValueError(
+                f"k={k} chooses among pieces or classes; the tokens of a text "
+                "are all stored."
+            )
         ramp = Ramp(temperature, last, 0, context.num_steps)
 
         def compute(
@@ -84,6 +92,7 @@ def soft_targets(
                 scale_by_temperature=scale_by_temperature,
                 divergence=divergence,
                 sides=sides,
+                focal=focal,
             )
             weights = batch[target.weights]
             return Parts(values * weights, weights)
@@ -121,6 +130,7 @@ def logit_mse(*, temperature: float = 1.0) -> Bind:
                 student[target.logits],
                 known[target.logits],
                 temperature=temperature,
+                mask=batch[target.mask][:, None] if target.mask else None,
             )
             weights = batch[target.weights]
             return Parts(values * weights, weights)

@@ -16,6 +16,7 @@ from tfdistill.distillation.objectives.objective import (
     Bind,
     Context,
     Loss,
+    student_of,
 )
 from tfdistill.losses import hidden
 from tfdistill.losses.reduction import Parts, check_reduction
@@ -114,7 +115,7 @@ def alp_kd(*, projection: str = "auto") -> Bind:
         return loss_on(
             context,
             states,
-            range(context.student.num_layers + 1),
+            range(student_of(context).num_layers + 1),
             range(teacher_of(context).num_layers + 1),
             compute,
             variables,
@@ -136,7 +137,7 @@ def hidden_concatenated(*, reduction: str = "mean") -> Bind:
     check_reduction(reduction)
 
     def bind(context: Context) -> Loss:
-        ours = context.student.num_layers + 1
+        ours = student_of(context).num_layers + 1
         theirs = teacher_of(context).num_layers + 1
         project, variables = projected(
             context, "always", ours=ours, theirs=theirs

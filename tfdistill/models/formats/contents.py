@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from tfdistill.models.configuration import BertConfig
-from tfdistill.models.weights import Weights
+from tfdistill.models.weights import Config, Weights
 from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class ModelContents:
         source: File that the weights are from, for messages.
     """
 
-    config: BertConfig
+    config: Config
     weights: Weights
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | Words
     source: str
 
 

@@ -1,6 +1,7 @@
 """Google's format: BERT as it was published, a TensorFlow 1 checkpoint.
 
-It holds a pre-trained model or a classifier made from one.
+It holds a pre-trained model, or one made from that: a classifier, or what
+finds answers in a text.
 
 bert_config.json   vocab.txt
 bert_model.ckpt.index   bert_model.ckpt.data-00000-of-00001
@@ -33,10 +34,12 @@ _ACTIVATIONS = {
     "tanh": "tanh",
     "linear": "linear",
 }
-# Of run_classifier.py; those of pre-training are canonical.
-_CLASSIFIER = {
+# Of run_classifier.py and run_squad.py; those of pre-training are canonical.
+_HEADS = {
     "output_weights": "classifier/kernel",
     "output_bias": "classifier/bias",
+    "cls/squad/output_weights": "span/kernel",
+    "cls/squad/output_bias": "span/bias",
 }
 _NOT_OF_THE_MODEL = re.compile(r"(/adam_[mv]|^global_step)$")
 
@@ -85,14 +88,13 @@ def _read_checkpoint(path: pathlib.Path) -> Weights:
         for name in checkpoint.get_variable_to_shape_map():
             if _NOT_OF_THE_MODEL.search(name):
                 continue
-            if not name.startswith(prefixes) and name not in _CLASSIFIER:
+            if not name.startswith(prefixes) and name not in _HEADS:
                 raise ValueError(f"{path} holds the unexpected {name}.")
             array = np.asarray(checkpoint.get_tensor(name))
-            if name == "output_weights":
+            canonical = _HEADS.get(name, name)
+            if name in _HEADS and canonical.endswith("/kernel"):
                 array = array.T
-            weights[_CLASSIFIER.get(name, name)] = array.astype(
-                np.float32, copy=False
-            )
+            weights[canonical] = array.astype(np.float32, copy=False)
     # A cut file is an IndexError there.
     except (tf.errors.OpError, RuntimeError, IndexError) as error:
         cause = " ".join(str(error).split())

@@ -218,6 +218,7 @@ MODEL_TYPES = {
             "cls.predictions.transform.dense": f"{_TRANSFORM}/dense",
             "cls.predictions.transform.LayerNorm": f"{_TRANSFORM}/LayerNorm",
             "classifier": "classifier",
+            "qa_outputs": "span",
         },
         whole={
             "cls.predictions.bias": _OUTPUT_BIAS,
@@ -238,6 +239,7 @@ MODEL_TYPES = {
             "lm_head.layer_norm": f"{_TRANSFORM}/LayerNorm",
             "classifier.dense": "bert/pooler/dense",
             "classifier.out_proj": "classifier",
+            "qa_outputs": "span",
         },
         whole={"lm_head.bias": _OUTPUT_BIAS},
         copies={
@@ -272,6 +274,7 @@ MODEL_TYPES = {
             "vocab_layer_norm": f"{_TRANSFORM}/LayerNorm",
             "pre_classifier": "bert/pooler/dense",
             "classifier": "classifier",
+            "qa_outputs": "span",
         },
         whole={"vocab_projector.bias": _OUTPUT_BIAS},
         copies={"vocab_projector.weight": _WORDS},

@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from absl import logging
 
-from tfdistill.models.bert import PRETRAINING_HEADS, Bert
-from tfdistill.models.configuration import BertConfig
+from tfdistill.models.bert import PRETRAINING_HEADS
 from tfdistill.models.formats import (
     google,
     hugging_face,
@@ -15,8 +14,11 @@ from tfdistill.models.formats import (
     run_directory,
 )
 from tfdistill.models.formats.contents import ModelContents, Reader
+from tfdistill.models.kinds import KINDS, kind_of
+from tfdistill.models.outputs import Model
 from tfdistill.models.weights import (
     PARTS,
+    Config,
     Weights,
     assign_weights,
     check_weights,
@@ -25,6 +27,7 @@ from tfdistill.models.weights import (
     parts_in,
 )
 from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
 # The first that matches reads. A run's own config.json is of another kind,
 # so run directories come first.
@@ -45,15 +48,15 @@ class LoadedModel:
 
     Attributes:
         model: The model.
-        tokenizer: What makes text into its ids.
+        tokenizer: What makes text into its ids, of pieces or of words.
         parts: Keys of `models.weights.PARTS`: those of the model that were
             found. The others hold random weights.
         fingerprint: Of the parts that were found; equal for equal weights
             and conventions, whatever the format.
     """
 
-    model: Bert
-    tokenizer: Tokenizer
+    model: Model
+    tokenizer: Tokenizer | Words
     parts: frozenset[str]
     fingerprint: str
 
@@ -107,7 +110,7 @@ def load_model(
             )
         found -= {"classifier"}
         config = dataclasses.replace(config, num_classes=num_classes)
-    model = Bert(config, seed, heads)
+    model = KINDS[kind_of(config)].make(config, seed, heads)
     parts = found & model.parts
     weights = of_parts(weights, parts)
     assign_weights(model, weights, source=contents.source, parts=parts)
@@ -167,7 +170,7 @@ def _check_vocabulary(folder: pathlib.Path, contents: ModelContents) -> None:
 
 def _without_padded_rows(
     contents: ModelContents,
-) -> tuple[BertConfig, Weights]:
+) -> tuple[Config, Weights]:
     """Drop rows of the table that no piece has: they can only be noise."""
     pieces = len(contents.tokenizer.vocabulary)
     config = dataclasses.replace(contents.config, vocabulary_size=pieces)

@@ -4,7 +4,8 @@
     task.json        task.weights.h5    the masked-LM head or the classifier
     tokenizer.json   assets/tokenizer/  the vocabulary, and merges
     pooler.safetensors                  ours, what keras-nlp has no place for:
-    next_sentence.safetensors           a pooler without a classifier, and NSP
+    next_sentence.safetensors           a pooler without a classifier, NSP,
+    span.safetensors                    and what finds answers
 
 RoBERTa and DistilBERT have no segments there: the one row that stands for all
 is added to the positions' rows.
@@ -59,6 +60,7 @@ _TASKS = {"masked_lm": "MaskedLM", "classifier": "TextClassifier"}
 _BESIDE = {
     "pooler": "pooler.safetensors",
     "next_sentence": "next_sentence.safetensors",
+    "span": "span.safetensors",
 }
 _SHAPE_FIELDS = (
     "vocabulary_size",
@@ -108,7 +110,7 @@ def save_preset(
     with write_atomically(folder) as temporary:
         weights = named_weights(model, parts)
         _save(temporary, family, model.config, weights, tokenizer)
-        beside = {"next_sentence"} & set(parts)
+        beside = {"next_sentence", "span"} & set(parts)
         if not family.has_pooler and "classifier" not in parts:
             beside |= {"pooler"} & set(parts)
         for part in beside:

@@ -1,8 +1,8 @@
 """Our own format: a finished run's model.
 
-model.json          configuration, parts, casing; written last
+model.json          kind, configuration, parts, casing; written last
 model.safetensors   weights by canonical name, with check sums
-vocab.txt, or vocab.json and merges.txt
+vocab.txt, or vocab.json and merges.txt; words.txt of models of words
 """
 
 import dataclasses
@@ -10,14 +10,23 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Collection
+from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
-from tfdistill.models.bert import Bert
 from tfdistill.models.formats.contents import ModelContents, Reader
-from tfdistill.models.formats.settings import make_config, require
-from tfdistill.models.weights import PARTS, check_weights, named_weights
+from tfdistill.models.formats.settings import require
+from tfdistill.models.kinds import KINDS, kind_of
+from tfdistill.models.outputs import Model
+from tfdistill.models.weights import (
+    PARTS,
+    Config,
+    check_weights,
+    named_weights,
+)
+from tfdistill.models.words import WordConfig
 from tfdistill.tensors import load_tensors, save_tensors
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.words import Words, read_words
 
 _FORMAT = "tfdistill model"
 _VERSION = 1
@@ -26,8 +35,8 @@ _WEIGHTS = "model.safetensors"
 
 
 def save_model(
-    model: Bert,
-    tokenizer: Tokenizer,
+    model: Model,
+    tokenizer: Tokenizer | Words,
     *,
     parts: Collection[str],
     path: str | os.PathLike[str],
@@ -56,6 +65,7 @@ def save_model(
         {
             "format": _FORMAT,
             "version": _VERSION,
+            "kind": kind_of(model.config),
             "config": dataclasses.asdict(model.config),
             "parts": [part for part in PARTS if part in parts],
             **tokenizer.settings,
@@ -64,7 +74,7 @@ def save_model(
     )
 
 
-def _checksum(tokenizer: Tokenizer) -> str:
+def _checksum(tokenizer: Tokenizer | Words) -> str:
     content = b"".join(tokenizer.files().values())
     return hashlib.sha256(content).hexdigest()
 
@@ -95,8 +105,12 @@ def _read(folder: pathlib.Path) -> ModelContents:
         raise ValueError(
             f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
         )
-    config = make_config(path, settings["config"])
-    tokenizer = read_tokenizer(folder, settings)
+    config = _config(path, settings)
+    tokenizer: Tokenizer | Words
+    if isinstance(config, WordConfig):
+        tokenizer = read_words(folder, settings)
+    else:
+        tokenizer = read_tokenizer(folder, settings)
     if _checksum(tokenizer) != settings["vocabulary_sha256"]:
         names = " or ".join(tokenizer.files())
         raise ValueError(
@@ -111,6 +125,19 @@ def _read(folder: pathlib.Path) -> ModelContents:
         tokenizer=tokenizer,
         source=source,
     )
+
+
+def _config(path: pathlib.Path, settings: dict[str, Any]) -> Config:
+    # Folders that were written before there were others do not say it.
+    kind = settings.get("kind", "bert")
+    if kind not in list(KINDS):
+        raise ValueError(
+            f"{path}: unknown kind {kind!r}. Known: {', '.join(KINDS)}."
+        )
+    try:
+        return KINDS[kind].config(**settings["config"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 READER = Reader(looks_for=_MODEL, matches=_matches, read=_read)

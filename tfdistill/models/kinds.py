@@ -1,0 +1,45 @@
+"""The kinds of models: what fixes their shape, and what makes them."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tfdistill.models.bert import Bert
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.outputs import Model
+from tfdistill.models.words import (
+    BiLstmConfig,
+    ConvRnnConfig,
+    KimCnn,
+    KimCnnConfig,
+    RecurrentModel,
+    SiameseBiLstmConfig,
+    WordConfig,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of model.
+
+    Attributes:
+        config: The class of its configurations, which is no other kind's.
+        make: From a configuration, a seed and heads to a model.
+    """
+
+    config: type[BertConfig | WordConfig]
+    make: Callable[..., Model]
+
+
+# By the name in a model's folder.
+KINDS: dict[str, Kind] = {
+    "bert": Kind(BertConfig, Bert),
+    "bilstm": Kind(BiLstmConfig, RecurrentModel),
+    "siamese_bilstm": Kind(SiameseBiLstmConfig, RecurrentModel),
+    "conv_rnn": Kind(ConvRnnConfig, RecurrentModel),
+    "kim_cnn": Kind(KimCnnConfig, KimCnn),
+}
+
+
+def kind_of(config: BertConfig | WordConfig) -> str:
+    """Returns the name of a configuration's kind."""
+    return next(n for n, kind in KINDS.items() if kind.config is type(config))
