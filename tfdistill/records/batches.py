@@ -9,6 +9,7 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,6 +22,7 @@ Batch = dict[str, tf.Tensor]
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
 _READ_BUFFER_BYTES = 8 << 20
+_ROWS_AT_ONCE = 4096
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
 
@@ -238,11 +240,20 @@ def read_feature(records: RecordSet, name: str) -> np.ndarray:
     Returns:
         `[N, …]`, as decoded.
     """
-    size = min(records.examples, 4096)
+    whole = records.schema
+    # What else a record holds may be a thousand times as large. Only where a
+    # sequence ends does the feature need from others.
+    needed = {name, "input_ids"} | {
+        f.within for f in whole.features if f.name == name
+    }
+    schema = dataclasses.replace(
+        whole, features=tuple(f for f in whole.features if f.name in needed)
+    )
+    stream = tf.data.TFRecordDataset(
+        [str(s.path) for s in records.shards], buffer_size=_READ_BUFFER_BYTES
+    ).batch(_ROWS_AT_ONCE)
     found = [
-        batch[name].numpy()
-        for batch in evaluation_batches(
-            records, batch_size=size, process_slice=(0, size)
-        )
+        schema.decode(rows, whole.max_seq_length)[name].numpy()
+        for rows in stream
     ]
-    return np.concatenate(found)[: records.examples]
+    return np.concatenate(found)
