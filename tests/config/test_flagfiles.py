@@ -2,8 +2,8 @@
 
 import pytest
 
-from tfdistill.config.command import read_options
-from tfdistill.config.options import Corpus, Training
+from tfdistill.config.command import flags_of, read_options
+from tfdistill.config.options import Corpus, General, Training
 
 
 @pytest.fixture
@@ -108,6 +108,18 @@ def test_a_file_in_a_file_is_read_where_it_is_named(files):
     assert found == ("crd",)
 
 
+def test_what_was_chosen_is_written_and_read_back(files, tmp_path):
+    (file,) = files(a="--objective=pkd --objective=labels --random_seed=7")
+    chosen = read_options(
+        [f"--flagfile={file}", "--optimizer=adamw(weight_decay=0.5)"],
+        General,
+        Training,
+    )
+    path = tmp_path / "all.flags"
+    path.write_text("\n".join(flags_of(*chosen)))
+    assert read_options([f"--flagfile={path}"], General, Training) == chosen
+
+
 def test_comments_and_blank_lines_are_skipped(tmp_path):
     path = tmp_path / "a.flags"
     path.write_text(
@@ -124,6 +136,8 @@ def test_comments_and_blank_lines_are_skipped(tmp_path):
     [
         (["--flagfile={}/none.flags"], "none.flags"),
         (["--flagfile"], "flagfile"),
+        (["--flagfile={}"], "flagfile"),
+        (["--clip_norm=x"], "clip_norm=x"),
         (["--flagfile={}/a.flags", "--clip_norm=-1"], "=-1.0 is not at least"),
         (["--flagfile={}/wrong.flags"], "Unknown command line flag 'clip'"),
         (["--flagfile={}/a.flags", "stray"], "Unexpected argument 'stray'"),

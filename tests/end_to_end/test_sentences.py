@@ -421,6 +421,11 @@ WRONG_USES = [
     ),
     (
         "distill",
+        "--objective=hidden_mse --teacher={c}/student",
+        "logits holds what another teacher said than --teacher, which would be",
+    ),
+    (
+        "distill",
         f"{LEARNT} --knowledge_records={{c}}/features",
         "features does not hold the teacher's distribution, .* no --teacher",
     ),
