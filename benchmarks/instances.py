@@ -19,12 +19,19 @@ import time
 from official.nlp.data import create_pretraining_data
 from official.nlp.tools import tokenization
 
-from tfdistill.config.options import Artefacts, Corpus, General, Masking
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    Examples,
+    General,
+    Masking,
+    Tables,
+)
 from tfdistill.make_records import make_records
 
 TEXT = pathlib.Path("data/demo/text/text-00000.txt")
 VOCABULARY = pathlib.Path("data/demo/encoder/vocab.txt")
-SENTENCES = 6000
+SENTENCES = 20000
 ROUNDS = 3
 
 
@@ -34,6 +41,8 @@ def ours(text: pathlib.Path, folder: str) -> int:
         Artefacts(text=str(text), vocab_file=str(VOCABULARY), records=folder),
         General(num_processes=1),
         Corpus(),
+        Examples(),
+        Tables(),
         Masking(dupe_factor=1),
     )
     return summary["examples"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden import golden
 
-from tfdistill.text.masking import mask_tokens, num_predictions
+from tfdistill.text.masking import mask_tokens, num_predictions, shuffle
 
 GOLDEN = golden("transformer_distillation")["num_predictions"]
 
@@ -41,6 +41,17 @@ def test_masks_draw_by_draw(p, most, positions, labels):
     )
     assert (found, originals) == (positions, labels)
     assert all(ids[i] == 102 for i in positions)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 64, 65, 509])
+def test_shuffle_draws_as_the_library_does(size):
+    ours, theirs = random.Random(size), random.Random(size)
+    for _ in range(20):
+        found, expected = list(range(size)), list(range(size))
+        shuffle(found, ours)
+        theirs.shuffle(expected)
+        assert found == expected
+    assert ours.getstate() == theirs.getstate()
 
 
 def test_whole_words_are_masked_together():

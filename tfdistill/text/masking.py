@@ -7,6 +7,7 @@ equal masks.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,36 +56,47 @@ def mask_tokens(
         The new ids, the positions in ascending order, and the original ids
         at these positions.
     """
-    candidates = _candidates(input_ids, special_ids, continues_word)
-    rng.shuffle(candidates)
+    own = [i for i, x in enumerate(input_ids) if x not in special_ids]
+    if continues_word is None:
+        shuffle(own, rng)
+        chosen = own[:num_to_predict]
+    else:
+        words = _words(own, continues_word[np.array(input_ids)])
+        shuffle(words, rng)
+        chosen = []
+        for word in words:
+            if len(chosen) + len(word) <= num_to_predict:
+                chosen += word
     ids = list(input_ids)
-    chosen: list[int] = []
-    for word in candidates:
-        if len(chosen) >= num_to_predict:
-            break
-        if len(chosen) + len(word) > num_to_predict:
-            continue
-        for position in word:
-            if rng.random() < MASKED_PROB:
-                ids[position] = mask_id
-            elif rng.random() >= KEPT_PROB:
-                ids[position] = rng.randint(0, vocabulary_size - 1)
-            chosen.append(position)
+    for position in chosen:
+        if rng.random() < MASKED_PROB:
+            ids[position] = mask_id
+        elif rng.random() >= KEPT_PROB:
+            ids[position] = rng.randint(0, vocabulary_size - 1)
     chosen.sort()
     return ids, chosen, [input_ids[position] for position in chosen]
 
 
-def _candidates(
-    input_ids: Sequence[int],
-    special_ids: frozenset[int],
-    continues_word: np.ndarray | None,
-) -> list[list[int]]:
-    candidates: list[list[int]] = []
-    for position, token in enumerate(input_ids):
-        if token in special_ids:
-            continue
-        if continues_word is not None and candidates and continues_word[token]:
-            candidates[-1].append(position)
+def _words(own: list[int], continues_word: np.ndarray) -> list[list[int]]:
+    """Group positions into words, by whether the piece there goes on."""
+    words: list[list[int]] = []
+    for position in own:
+        if words and continues_word[position]:
+            words[-1].append(position)
         else:
-            candidates.append([position])
-    return candidates
+            words.append([position])
+    return words
+
+
+def shuffle(values: list[Any], rng: random.Random) -> None:
+    """Shuffle as `rng.shuffle` does, with the same draws, in less time.
+
+    Half of the time that masking took was spent in calls of its draws.
+    """
+    draw = rng.getrandbits
+    for i in range(len(values) - 1, 0, -1):
+        bits = (i + 1).bit_length()
+        j = draw(bits)
+        while j > i:
+            j = draw(bits)
+        values[i], values[j] = values[j], values[i]
