@@ -13,6 +13,8 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import tfdistill  # noqa: F401, settles TensorFlow's log level first
 
@@ -75,7 +77,9 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def make_step(spec: str, batch: dict[str, tf.Tensor]):
+def make_step(
+    spec: str, batch: dict[str, tf.Tensor]
+) -> Callable[[dict[str, tf.Tensor]], Any]:
     """A compiled step on one objective."""
     replicas = OneDevice()
     student = Bert(STUDENT, 1)

@@ -25,6 +25,7 @@ from tfdistill.models.families import family_of
 from tfdistill.models.formats import load_model
 from tfdistill.models.formats.preset import save_preset
 from tfdistill.models.weights import assign_weights, named_weights
+from tfdistill.text.words import Words
 
 
 def main() -> None:
@@ -32,7 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     loaded = load_model(parser.parse_args().model)
-    family = family_of(loaded.tokenizer, loaded.model.config)
+    tokenizer = loaded.tokenizer
+    assert not isinstance(tokenizer, Words)
+    family = family_of(tokenizer, loaded.model.config)
     config = dataclasses.replace(loaded.model.config, **family.conventions)
     ours = Bert(config)
     assign_weights(
@@ -48,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_preset(
             ours,
-            loaded.tokenizer,
+            tokenizer,
             parts=loaded.parts,
             path=f"{folder}/preset",
         )

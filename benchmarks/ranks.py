@@ -9,6 +9,7 @@ examples per second, efficiency (the rate of two ranks over twice the rate of
 one), and the share of a step that the sum of the gradients takes by itself.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,8 +17,9 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
-STUDENTS = {
+STUDENTS: dict[str, dict[str, Any]] = {
     "2 x 128": {"num_layers": 2, "hidden_dim": 128, "num_heads": 2},
     "4 x 312": {"num_layers": 4, "hidden_dim": 312, "num_heads": 12},
 }
@@ -98,7 +100,10 @@ def measure(student: str) -> None:
 
     replicas = make_replicas("horovod", 0)
     model = Bert(
-        BertConfig(vocabulary_size=PIECES, **STUDENTS[student]), seed=1
+        dataclasses.replace(
+            BertConfig(vocabulary_size=PIECES), **STUDENTS[student]
+        ),
+        seed=1,
     )
     objectives = bind_objectives(
         declare_objectives(("soft_targets(tail=bucket)",), OBJECTIVES),
@@ -169,7 +174,7 @@ def measure(student: str) -> None:
         )
 
 
-def _batch(tf, codec, first: int) -> dict:
+def _batch(tf: Any, codec: Any, first: int) -> dict:
     """Random examples, whole ones: the most work that a batch can be."""
     rng = tf.random.Generator.from_seed(first)
     shape = [PER_RANK, SLOTS]

@@ -156,5 +156,8 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         main()
     else:
-        measure = {"memory": measure_memory, "time": measure_time}[sys.argv[1]]
-        print(json.dumps(measure(*sys.argv[2:])))
+        known: dict[str, Callable[..., Any]] = {
+            "memory": measure_memory,
+            "time": measure_time,
+        }
+        print(json.dumps(known[sys.argv[1]](*sys.argv[2:])))
