@@ -269,6 +269,8 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         ("coin", 4),  # nowhere
         ("map was in the harbour, and the map came to Lima", 4),  # too long
         ("", 0),  # none is known
+        # In a window as a whole, but another has more before its beginning.
+        ("harbour, and the map came to Lima today", 19),
     ]
     path = folder / "odd.json"
     path.write_text(json.dumps(questions_on(context, *answers)))
@@ -280,13 +282,13 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
     assert {n: x for n, x in made.items() if n.endswith("answers")} == {
         "moved_answers": 1,
         "lost_answers": 1,
-        "split_answers": 1,
+        "split_answers": 2,
         "missing_answers": 1,
     }
     # Sixteen words and more, of which nine stay.
-    assert made["cut_questions"] == 3
+    assert made["cut_questions"] == 4
     named = [warning.rpartition(": ")[2] for warning in warnings]
-    assert named == ["q1.", "q2.", "q3.", "q4.", "q2, q3, q4."]
+    assert named == ["q1.", "q2.", "q3, q5.", "q4.", "q2, q3, q4, q5."]
     assert all(warning.startswith(f"{path}: ") for warning in warnings)
     # None of them was dropped; those without a label have no weight.
     labels = {}
@@ -295,11 +297,11 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         labels.setdefault(number, []).append(
             (tuple(example["answer_positions"]), example["answer_weights"][0])
         )
-    assert sorted(labels) == [0, 1, 2, 3, 4]
+    assert sorted(labels) == [0, 1, 2, 3, 4, 5]
     for number, found in labels.items():
         assert {weight for _, weight in found} == {float(number not in (2, 4))}
         is_answered = any(first for (first, _), _ in found)
-        assert is_answered == (number in (0, 1))
+        assert is_answered == (number in (0, 1, 5))
 
 
 WRONG = [
