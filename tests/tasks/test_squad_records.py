@@ -304,18 +304,25 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         assert is_answered == (number in (0, 1, 5))
 
 
+def test_questions_without_any_answer_have_no_labels(folder, tmp_path):
+    content = questions_on("the map", ("", 0), ("coin", 0))
+    (folder / "unknown.json").write_text(json.dumps(content))
+    made = make(folder, tmp_path / "records", name="unknown")
+    assert (made["missing_answers"], made["lost_answers"]) == (1, 1)
+    for example in examples_of(tmp_path / "records"):
+        assert example["question_numbers"] in (0, 1)
+        assert not {"answer_positions", "answer_weights"} & set(example)
+
+
 WRONG = [
     ({"record_layout": "plain"}, "plain is not for questions"),
     ({"max_query_length": 21}, "=21 leaves no room for texts in --max_seq_l"),
     ({"name": "two"}, r"qas\[0\] is_impossible, .*--task=squad_v2 is for it"),
-    ({"name": "unknown"}, "unknown.json holds no answers to learn from"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "says"), WRONG)
 def test_what_does_not_do_is_refused(folder, tmp_path, changes, says):
-    content = questions_on("the map", ("", 0), ("coin", 0))
-    (folder / "unknown.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=says):
         make(folder, tmp_path / "records", **changes)
     assert not list(tmp_path.iterdir())

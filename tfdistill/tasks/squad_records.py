@@ -60,8 +60,6 @@ def make_squad_records(
     folders = {"train": artefacts.records, "dev": artefacts.eval_records}
     if artefacts.eval_input:
         files["dev"] = _read(artefacts.eval_input, general.task)
-    if not files["train"].is_labelled:
-        raise ValueError(f"{artefacts.input} holds no answers to learn from.")
     splits = [
         _open(name, file, folders[name], general, examples, windows, tokenizer)
         for name, file in files.items()
@@ -129,6 +127,7 @@ def _open(
             len(tokenizer.vocabulary),
             num_questions=len(file.questions),
             num_characters=max(len(q.context) for q in file.questions),
+            has_answers=file.is_labelled,
         )
     )
     num_shards = math.ceil(len(file.questions) / windows.questions_per_shard)
@@ -143,7 +142,6 @@ def _open(
             "settings": dataclasses.asdict(examples)
             | dataclasses.asdict(windows),
             "questions": file.fingerprint,
-            "has_answers": file.is_labelled,
         },
         shard_names=[
             f"{name}-{i:05d}-of-{num_shards:05d}.tfrecord"
@@ -251,6 +249,8 @@ def _oddities(
 def _labels(records: RecordSet, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Read back which questions have a label, and a window that answers."""
     is_known, is_found = np.zeros((2, count), bool)
+    if records.schema.feature("answer_positions") is None:
+        return is_known, is_found
     size = min(_BATCH, records.examples)
     for batch in evaluation_batches(
         records, batch_size=size, process_slice=(0, size)
