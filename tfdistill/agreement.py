@@ -170,8 +170,9 @@ def check_labels(held_out: RecordSet, records: RecordSet) -> None:
                 f"{held_out.path} has {key}={theirs}, {records.path} has "
                 f"{ours}."
             )
-    has_labels = held_out.identity.get("has_answers", True)
-    if "num_classes" in held_out.identity:
-        has_labels = held_out.schema.feature("labels") is not None
-    if not has_labels:
-        raise ValueError(f"{held_out.path} holds no labels to compare with.")
+    label_of = {"num_classes": "labels", "questions": "answer_positions"}
+    for kind, label in label_of.items():
+        if kind in held_out.identity and not held_out.schema.feature(label):
+            raise ValueError(
+                f"{held_out.path} holds no labels to compare with."
+            )

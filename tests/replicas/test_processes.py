@@ -5,6 +5,7 @@ import pathlib
 import mpi
 import numpy as np
 import pytest
+import tensorflow as tf
 from mirrored import two_mirrored
 from tiny_training import write_records
 from train_twenty_steps import STEPS, train
@@ -69,6 +70,20 @@ def test_mirrored(records, reference):
     weights, _ = train(two_mirrored(), records, **SETTINGS)
     difference, name = largest_relative_difference(weights, reference[0])
     assert difference < 1e-6, name
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.int32, tf.int64])
+def test_mirrored_sums_several_tensors_of_a_type(dtype):
+    replicas = two_mirrored()
+
+    def step(batch):
+        x = tf.cast(batch["x"], dtype)
+        return replicas.sum({"both": [x, 2 * x], "last": tf.reduce_sum(x)})
+
+    found = replicas.compile(step)({"x": tf.constant([1, 2, 10, 20])})
+    assert found["last"].dtype == dtype
+    found = {n: np.array(x, np.float32).tolist() for n, x in found.items()}
+    assert found == {"both": [[11, 22], [22, 44]], "last": 33}
 
 
 @pytest.mark.parametrize(

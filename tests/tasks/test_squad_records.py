@@ -269,6 +269,8 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         ("coin", 4),  # nowhere
         ("map was in the harbour, and the map came to Lima", 4),  # too long
         ("", 0),  # none is known
+        # In a window as a whole, but another has more before its beginning.
+        ("harbour, and the map came to Lima today", 19),
     ]
     path = folder / "odd.json"
     path.write_text(json.dumps(questions_on(context, *answers)))
@@ -280,13 +282,13 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
     assert {n: x for n, x in made.items() if n.endswith("answers")} == {
         "moved_answers": 1,
         "lost_answers": 1,
-        "split_answers": 1,
+        "split_answers": 2,
         "missing_answers": 1,
     }
     # Sixteen words and more, of which nine stay.
-    assert made["cut_questions"] == 3
+    assert made["cut_questions"] == 4
     named = [warning.rpartition(": ")[2] for warning in warnings]
-    assert named == ["q1.", "q2.", "q3.", "q4.", "q2, q3, q4."]
+    assert named == ["q1.", "q2.", "q3, q5.", "q4.", "q2, q3, q4, q5."]
     assert all(warning.startswith(f"{path}: ") for warning in warnings)
     # None of them was dropped; those without a label have no weight.
     labels = {}
@@ -295,25 +297,32 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         labels.setdefault(number, []).append(
             (tuple(example["answer_positions"]), example["answer_weights"][0])
         )
-    assert sorted(labels) == [0, 1, 2, 3, 4]
+    assert sorted(labels) == [0, 1, 2, 3, 4, 5]
     for number, found in labels.items():
         assert {weight for _, weight in found} == {float(number not in (2, 4))}
         is_answered = any(first for (first, _), _ in found)
-        assert is_answered == (number in (0, 1))
+        assert is_answered == (number in (0, 1, 5))
+
+
+def test_questions_without_any_answer_have_no_labels(folder, tmp_path):
+    content = questions_on("the map", ("", 0), ("coin", 0))
+    (folder / "unknown.json").write_text(json.dumps(content))
+    made = make(folder, tmp_path / "records", name="unknown")
+    assert (made["missing_answers"], made["lost_answers"]) == (1, 1)
+    for example in examples_of(tmp_path / "records"):
+        assert example["question_numbers"] in (0, 1)
+        assert not {"answer_positions", "answer_weights"} & set(example)
 
 
 WRONG = [
     ({"record_layout": "plain"}, "plain is not for questions"),
     ({"max_query_length": 21}, "=21 leaves no room for texts in --max_seq_l"),
     ({"name": "two"}, r"qas\[0\] is_impossible, .*--task=squad_v2 is for it"),
-    ({"name": "unknown"}, "unknown.json holds no answers to learn from"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "says"), WRONG)
 def test_what_does_not_do_is_refused(folder, tmp_path, changes, says):
-    content = questions_on("the map", ("", 0), ("coin", 0))
-    (folder / "unknown.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=says):
         make(folder, tmp_path / "records", **changes)
     assert not list(tmp_path.iterdir())

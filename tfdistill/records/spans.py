@@ -26,6 +26,7 @@ def span_features(
     *,
     num_questions: int,
     num_characters: int,
+    has_answers: bool,
 ) -> tuple[Feature, ...]:
     """Returns the features of windows of texts that hold answers.
 
@@ -34,16 +35,18 @@ def span_features(
         vocabulary_size: Pieces.
         num_questions: Questions that windows are numbered by.
         num_characters: Of the longest text.
+        has_answers: Whether it is known of any question where its answer is.
     """
+    answers = Feature(
+        name="answer_positions",
+        length=2,
+        limit=max_seq_length,
+        mask="answer_weights",
+        mask_is_float=True,
+    )
     return (
         *input_features(max_seq_length, vocabulary_size),
-        Feature(
-            name="answer_positions",
-            length=2,
-            limit=max_seq_length,
-            mask="answer_weights",
-            mask_is_float=True,
-        ),
+        *([answers] if has_answers else []),
         Feature(name="question_numbers", length=0, limit=num_questions),
         Feature(
             name="context_marks", length=max_seq_length, limit=3, axes=("L",)

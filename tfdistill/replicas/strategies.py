@@ -60,10 +60,16 @@ class Strategy:
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""
         context = tf.distribute.get_replica_context()
-        return by_type(
-            lambda group: context.all_reduce(tf.distribute.ReduceOp.SUM, group),
-            tensors,
-        )
+
+        def add(group: Tree) -> Tree:
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, group)
+
+        def add_all(group: list[tf.Tensor]) -> list[tf.Tensor]:
+            # MirroredStrategy takes no more than one int32 tensor at a time.
+            is_int32 = group[0].dtype == tf.int32
+            return [add(x) for x in group] if is_int32 else add(group)
+
+        return by_type(add_all, tensors)
 
     def gather(self, text: str) -> list[str]:
         """As `Replicas`."""

@@ -4,6 +4,7 @@ What a model says of the windows of a text is put together in the end, so how
 they are batched does not matter.
 """
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -61,6 +62,8 @@ def question_task(records: RecordSet, answering: Answering) -> Task:
         parts=frozenset({"span"}),
         mask="input_mask",
     )
+    # A teacher has a say on questions without an answer to compare with too.
+    soft_target = dataclasses.replace(target, weights="is_real_example")
 
     @functools.cache
     def questions() -> tuple[Question, ...]:
@@ -73,14 +76,16 @@ def question_task(records: RecordSet, answering: Answering) -> Task:
     ) -> Measured:
         logits = outputs["logits"]
         real = batch["is_real_example"][:, None]
-        weights = batch["answer_weights"] * real
-        losses = cross_entropy(logits, batch["answer_positions"])
-        sums = {
-            "label_loss": tf.reduce_sum(losses * weights),
-            "label_weights": tf.reduce_sum(weights),
-        }
+        sums: dict[str, tf.Tensor] = {}
+        if "answer_positions" in batch:
+            weights = batch["answer_weights"] * real
+            losses = cross_entropy(logits, batch["answer_positions"])
+            sums = {
+                "label_loss": tf.reduce_sum(losses * weights),
+                "label_weights": tf.reduce_sum(weights),
+            }
         if teacher_outputs is not None:
-            both = tf.ones_like(weights) * real
+            both = tf.tile(real, [1, 2])
             sums |= teacher_sums(logits, teacher_outputs["logits"], both)
         return Measured(sums, best_ends(logits, batch, answering.n_best_size))
 
@@ -116,8 +121,9 @@ def question_task(records: RecordSet, answering: Answering) -> Task:
         heads=("span",),
         num_classes=0,
         targets={"labels": target},
-        soft_target=target,
-        example_labels="",
+        soft_target=soft_target,
+        # Negatives are windows of other questions.
+        example_labels="question_numbers",
         metrics=dict.fromkeys(_metrics(has_null), True)
         | {"label_loss": False}
         | _OF_THE_TEACHER,

@@ -17,7 +17,7 @@ from tfdistill.records import (
     Schema,
     evaluation_batches,
 )
-from tfdistill.records.spans import span_features
+from tfdistill.records.spans import MOST_CONTEXT, span_features
 from tfdistill.tasks.question_answering import QUESTIONS, SQUAD_V2
 from tfdistill.tasks.squad_shards import ShardJob, places_of, write_shard
 from tfdistill.text.parallel import map_in_order, process_count
@@ -60,8 +60,6 @@ def make_squad_records(
     folders = {"train": artefacts.records, "dev": artefacts.eval_records}
     if artefacts.eval_input:
         files["dev"] = _read(artefacts.eval_input, general.task)
-    if not files["train"].is_labelled:
-        raise ValueError(f"{artefacts.input} holds no answers to learn from.")
     splits = [
         _open(name, file, folders[name], general, examples, windows, tokenizer)
         for name, file in files.items()
@@ -129,6 +127,7 @@ def _open(
             len(tokenizer.vocabulary),
             num_questions=len(file.questions),
             num_characters=max(len(q.context) for q in file.questions),
+            has_answers=file.is_labelled,
         )
     )
     num_shards = math.ceil(len(file.questions) / windows.questions_per_shard)
@@ -143,7 +142,6 @@ def _open(
             "settings": dataclasses.asdict(examples)
             | dataclasses.asdict(windows),
             "questions": file.fingerprint,
-            "has_answers": file.is_labelled,
         },
         shard_names=[
             f"{name}-{i:05d}-of-{num_shards:05d}.tfrecord"
@@ -194,9 +192,9 @@ def _oddities(
 ) -> dict[str, int]:
     """Count, and name in the log, what is not as questions should be."""
     questions = split.file.questions
-    is_known, is_whole = _labels(records, len(questions))
+    is_known, is_found = _labels(records, len(questions))
     lengths = map(len, tokenizer.tokenize([q.text for q in questions]))
-    found = {
+    odd = {
         "moved_answers": (
             split.file.moved,
             "have their answer elsewhere in the text than the file says",
@@ -212,12 +210,13 @@ def _oddities(
         "split_answers": (
             [
                 q.id
-                for q, known, whole in zip(
-                    questions, is_known, is_whole, strict=True
+                for q, known, found in zip(
+                    questions, is_known, is_found, strict=True
                 )
-                if q.span and known and not whole
+                if q.span and known and not found
             ],
-            "have an answer that no window holds as a whole",
+            "have an answer that no window holds as a whole, with most of the "
+            "context where it begins, so it cannot be predicted",
         ),
         "missing_answers": (
             [q.id for q in questions if not q.answers and not q.is_impossible],
@@ -233,7 +232,7 @@ def _oddities(
             "tokens, and are cut",
         ),
     }
-    for ids, what in found.values():
+    for ids, what in odd.values():
         if ids:
             logging.warning(
                 "%s: %d of %d questions %s: %s%s.",
@@ -244,21 +243,27 @@ def _oddities(
                 ", ".join(ids[:_MOST_NAMED]),
                 ", …" if len(ids) > _MOST_NAMED else "",
             )
-    return {name: len(ids) for name, (ids, _) in found.items()}
+    return {name: len(ids) for name, (ids, _) in odd.items()}
 
 
 def _labels(records: RecordSet, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read back which questions have a label, and a window with an answer."""
-    is_known, is_whole = np.zeros((2, count), bool)
+    """Read back which questions have a label, and a window that answers."""
+    is_known, is_found = np.zeros((2, count), bool)
+    if records.schema.feature("answer_positions") is None:
+        return is_known, is_found
     size = min(_BATCH, records.examples)
     for batch in evaluation_batches(
         records, batch_size=size, process_slice=(0, size)
     ):
-        numbers = batch["question_numbers"].numpy()
-        is_real = batch["is_real_example"].numpy() > 0
+        batch = {name: x.numpy() for name, x in batch.items()}
+        first = batch["answer_positions"][:, :1]
+        marks = np.take_along_axis(batch["context_marks"], first, axis=1)
+        is_real = batch["is_real_example"] > 0
         for mask, values in (
             (is_known, batch["answer_weights"]),
-            (is_whole, batch["answer_positions"]),
+            (is_found, (first > 0) & (marks == MOST_CONTEXT)),
         ):
-            mask[numbers[is_real & (values.numpy() > 0).any(1)]] = True
-    return is_known, is_whole
+            mask[batch["question_numbers"][is_real & (values > 0).any(1)]] = (
+                True
+            )
+    return is_known, is_found

@@ -43,6 +43,7 @@ def write_shard(job: ShardJob) -> int:
     located = tokenizer.tokenize_with_offsets(contexts)
     pieces = dict(zip(contexts, located, strict=True))
     ids = tokenizer.tokenize([q.text for q in job.questions])
+    has_answers = job.schema.feature("answer_positions") is not None
     with ShardWriter(job.path, job.schema) as out:
         for i, question in enumerate(job.questions):
             for example in windowed(
@@ -54,7 +55,10 @@ def write_shard(job: ShardJob) -> int:
                 doc_stride=job.windows.doc_stride,
             ):
                 number = np.array([job.first_number + i])
-                out.add(example | {"question_numbers": number})
+                example["question_numbers"] = number
+                if not has_answers:
+                    del example["answer_positions"]
+                out.add(example)
     return len(job.questions)
 
 

@@ -94,8 +94,7 @@ def soft_targets(
                 sides=sides,
                 focal=focal,
             )
-            weights = batch[target.weights]
-            return Parts(values * weights, weights)
+            return _counted(values, batch[target.weights])
 
         return Loss(
             compute=compute,
@@ -132,8 +131,7 @@ def logit_mse(*, temperature: float = 1.0) -> Bind:
                 temperature=temperature,
                 mask=batch[target.mask][:, None] if target.mask else None,
             )
-            weights = batch[target.weights]
-            return Parts(values * weights, weights)
+            return _counted(values, batch[target.weights])
 
         return Loss(
             compute=compute,
@@ -194,6 +192,12 @@ def _labelled(name: str, reduction: str) -> Bind:
         )
 
     return bind
+
+
+def _counted(values: tf.Tensor, weights: tf.Tensor) -> Parts:
+    """Weigh values; those that share a weight are averaged first."""
+    shared = range(weights.shape.rank, values.shape.rank)
+    return Parts(tf.reduce_mean(values, axis=list(shared)) * weights, weights)
 
 
 def _epsilon(reduction: str) -> float:
