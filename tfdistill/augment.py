@@ -36,8 +36,9 @@ from tfdistill.config.options import (
 )
 from tfdistill.files import read_json, sha256_of, write_json
 from tfdistill.progress import Progress
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.parallel import process_count
-from tfdistill.text.tables import Row, read_table
+from tfdistill.text.tables import Row, read_table, sentences_of
 from tfdistill.text.word_vectors import read_word_vectors
 from tfdistill.text.words import Words
 
@@ -118,12 +119,12 @@ def _by_rules(
         window_prob=augmentation.window_prob,
     )
     processes = process_count(general.num_processes)
-    words = [tuple(map(split_words, _sentences(row))) for row in rows]
+    words = [tuple(map(split_words, sentences_of(row))) for row in rows]
     sources = tag_sources(
         words, language=augmentation.language, num_processes=processes
     )
     for row in rows:
-        yield _sentences(row), None
+        yield sentences_of(row), None
     with Progress("augmenting", len(rows), unit=" rows") as progress:
         done = 0
         for sample in rule_samples(
@@ -153,8 +154,8 @@ def _as_tinybert(
     loaded = load_model(
         artefacts.model, heads=("masked_lm",), needs=("masked_lm",)
     )
-    # No model of words has a masked-LM head.
-    assert not isinstance(loaded.tokenizer, Words)
+    # None of these has a masked-LM head.
+    assert not isinstance(loaded.tokenizer, Words | CausalTokenizer)
     vectors = None
     if artefacts.vectors_file:
         vectors = read_word_vectors(
@@ -165,7 +166,7 @@ def _as_tinybert(
     )
     with Progress("augmenting", len(rows), unit=" rows") as progress:
         found = tinybert_variants(
-            [_sentences(row) for row in rows],
+            [sentences_of(row) for row in rows],
             ask=asking(loaded.model),
             tokenizer=loaded.tokenizer,
             vectors=vectors,
@@ -184,10 +185,6 @@ def _as_tinybert(
 def _replace_prob(augmentation: Augmentation, published: float) -> float:
     chosen = augmentation.replace_prob
     return published if chosen < 0 else chosen
-
-
-def _sentences(row: Row) -> tuple[str, ...]:
-    return (row.first,) if row.second is None else (row.first, row.second)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,13 @@ class Tables(Options):
     examples_per_shard: int = option(
         8192, "Examples in a shard of sentences.", minimum=1
     )
+    records_for: str = option(
+        "task",
+        "What records of a task's tables are for: the task; causal_lm, a "
+        "language model of its sentences, which make_vocab can learn a "
+        "vocabulary for; or mlm, a masked LM of them.",
+        choices=("task", "causal_lm", "mlm"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
