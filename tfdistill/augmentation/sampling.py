@@ -12,7 +12,7 @@ Reference: Tang et al., "Natural Language Generation for Effective Knowledge
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -53,7 +53,7 @@ class Sampling:
     never_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature:
+        if not self.temperature > 0:
             raise ValueError(f"temperature={self.temperature} is not positive.")
         if self.top_k < 0:
             raise ValueError(f"top_k={self.top_k} is negative.")
@@ -72,7 +72,7 @@ class Prefixes:
         Raises:
             ValueError: There are none.
         """
-        self.counts: Mapping[int, int] = collections.Counter(first_ids)
+        self.counts = collections.Counter(first_ids)
         if not self.counts:
             raise ValueError("There are no texts to take first tokens from.")
         self._ids = np.array(sorted(self.counts))
@@ -85,7 +85,7 @@ class Prefixes:
         Args:
             uniform: In [0, 1).
         """
-        place = np.searchsorted(self._bounds, uniform, side="right")
+        place = int(np.searchsorted(self._bounds, uniform, side="right"))
         return int(self._ids[min(place, len(self._ids) - 1)])
 
 
@@ -133,7 +133,11 @@ def draw(
     probs = tf.nn.softmax(kept_logits(logits, sampling))
     # In double precision, so that no rare token is lost among many.
     bounds = tf.cumsum(tf.cast(probs, tf.float64), axis=-1)
-    wanted = tf.cast(uniforms, tf.float64) * bounds[:, -1]
+    whole = bounds[:, -1]
+    wanted = tf.minimum(
+        tf.cast(uniforms, tf.float64) * whole,
+        tf.math.nextafter(whole, tf.zeros_like(whole)),
+    )
     return tf.searchsorted(bounds, wanted[:, None], side="right")[:, 0]
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,11 +14,10 @@ from tfdistill.records.schema import Example
 from tfdistill.tasks.glue import SentenceTask, label_of
 from tfdistill.tasks.logit_columns import LogitColumns
 from tfdistill.tasks.table_records import Layout, Split
+from tfdistill.text.masking import tokenize_with_masks
 from tfdistill.text.tables import Row
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
-
-_MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
 
 
 def sentence_layout(
@@ -133,21 +131,6 @@ def joined(
         found = tokenizer.join(first, second, max_length)
         # A sentence without words has a type, too.
         yield [np.array(values, np.int64) for values in found]
-
-
-def tokenize_with_masks(
-    tokenizer: Tokenizer, lines: list[str]
-) -> list[list[int]]:
-    """Tokenize lines in which the word [MASK] is that piece."""
-    parts = [_MASK.split(line) for line in lines]
-    ids = iter(tokenizer.tokenize([part for line in parts for part in line]))
-    found = []
-    for line in parts:
-        together = next(ids)
-        for _ in line[1:]:
-            together = [*together, tokenizer.mask_id, *next(ids)]
-        found.append(together)
-    return found
 
 
 def _identity_of(words: Words | None) -> dict[str, Any]:
