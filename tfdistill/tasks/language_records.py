@@ -18,7 +18,7 @@ from tfdistill.records import (
 from tfdistill.records.schema import Example
 from tfdistill.tasks.causal_lm import CAUSAL_LM
 from tfdistill.tasks.mlm import MLM
-from tfdistill.tasks.sentence_records import joined
+from tfdistill.tasks.sentence_records import laid_out
 from tfdistill.tasks.table_records import Layout, Split
 from tfdistill.text.causal import SEPARATOR, CausalTokenizer
 from tfdistill.text.tables import Row, sentences_of
@@ -93,9 +93,7 @@ def unmasked_layout(
     """
 
     def encode(rows: list[Row]) -> Iterator[Example]:
-        for ids, segments in joined(
-            tokenizer, rows, examples.max_seq_length, tokenizer.tokenize
-        ):
+        for ids, segments in laid_out(tokenizer, rows, examples.max_seq_length):
             yield {"input_ids": ids, "segment_ids": segments}
 
     features = masked_lm_features(

@@ -9,7 +9,7 @@ Reference: the tables that the code of Tang et al., 2019, joins and reads.
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -107,20 +107,20 @@ class RecordedLogits:
                     key = _key({name: x[n] for name, x in rows.items()})
                     self._by_key.setdefault(key, logits[n])
 
-    def of(self, ids: Sequence[int], segments: Sequence[int]) -> np.ndarray:
+    def of(self, ids: np.ndarray, segments: np.ndarray) -> np.ndarray:
         """Returns the logits of an example, float32 `[C]`.
 
         Args:
-            ids: Its `input_ids`, without padding.
-            segments: Its `segment_ids`.
+            ids: Its `input_ids` without padding, integers `[length]`.
+            segments: Its `segment_ids`, `[length]`.
 
         Raises:
             KeyError: There is no example with these inputs.
         """
         values = {
-            "input_ids": np.asarray(ids, np.int32),
+            "input_ids": ids.astype(np.int32),
             "input_mask": np.ones(len(ids), np.int32),
-            "segment_ids": np.asarray(segments, np.int32),
+            "segment_ids": segments.astype(np.int32),
         }
         return self._by_key[_key(values)]
 

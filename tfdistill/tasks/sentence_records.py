@@ -65,11 +65,8 @@ def sentence_layout(
 
     def encode(rows: list[Row]) -> Iterator[Example]:
         most = examples.max_seq_length
-        tokenize = tokenizer.tokenize
-        if split.keeps_masks:
-            tokenize = functools.partial(tokenize_with_masks, tokenizer)
-        pieces = joined(tokenizer, rows, most, tokenize)
-        whole = joined(words, rows, most, words.tokenize) if words else None
+        pieces = laid_out(tokenizer, rows, most, split.keeps_masks)
+        whole = _joined(words, rows, most, words.tokenize) if words else None
         for row, (ids, segments) in zip(rows, pieces, strict=True):
             example = {"input_ids": ids, "segment_ids": segments}
             if whole is not None:
@@ -108,20 +105,32 @@ def sentence_layout(
     )
 
 
-def joined(
+def laid_out(
+    tokenizer: Tokenizer,
+    rows: list[Row],
+    max_length: int,
+    keeps_masks: bool = False,
+) -> Iterator[list[np.ndarray]]:
+    """Yield ids and segments of each row as a model reads it, int64.
+
+    Args:
+        tokenizer: Of the pieces.
+        rows: The rows.
+        max_length: Tokens at most, special ones included.
+        keeps_masks: Whether the word [MASK] is that piece.
+    """
+    tokenize = tokenizer.tokenize
+    if keeps_masks:
+        tokenize = functools.partial(tokenize_with_masks, tokenizer)
+    return _joined(tokenizer, rows, max_length, tokenize)
+
+
+def _joined(
     tokenizer: Tokenizer | Words,
     rows: list[Row],
     max_length: int,
     tokenize: Callable[[list[str]], list[list[int]]],
 ) -> Iterator[list[np.ndarray]]:
-    """Yield ids and segments of each row, int64.
-
-    Args:
-        tokenizer: What lays out sentences.
-        rows: The rows.
-        max_length: Tokens at most, special ones included.
-        tokenize: Gives the ids of lines.
-    """
     lines = [row.first for row in rows]
     lines += [row.second for row in rows if row.second is not None]
     ids = iter(tokenize(lines))
