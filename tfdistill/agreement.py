@@ -1,10 +1,12 @@
 """Whether records and models fit each other: vocabulary and length."""
 
+from tfdistill.models.causal import CausalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.kinds import kind_of
 from tfdistill.models.outputs import Model
 from tfdistill.records import RecordSet
+from tfdistill.text.causal import CausalTokenizer, read_causal_tokenizer
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 from tfdistill.text.words import Words, read_words
 
@@ -16,7 +18,7 @@ def tokenizer_of(
     casing: bool,
     *,
     role: str = "model",
-) -> Tokenizer:
+) -> Tokenizer | CausalTokenizer:
     """Find the tokenizer of records: their own, a model's, or a file's.
 
     All that are known must agree. A model of words must have the words that
@@ -32,8 +34,11 @@ def tokenizer_of(
     Raises:
         ValueError: They differ, or there is none.
     """
-    tokenizer: Tokenizer
-    if records.tokenizer_folder is not None:
+    tokenizer: Tokenizer | CausalTokenizer
+    # Only we make such records, and a tokenizer is with them.
+    if records.identity.get("task") == "causal_lm":
+        tokenizer = read_causal_tokenizer(records.path)
+    elif records.tokenizer_folder is not None:
         tokenizer = read_tokenizer(records.tokenizer_folder, records.identity)
     elif model is not None and not isinstance(model.tokenizer, Words):
         tokenizer = model.tokenizer
@@ -46,9 +51,7 @@ def tokenizer_of(
         )
     records.check_tokenizer(tokenizer.fingerprint, "its own vocabulary")
     if vocab_file:
-        given = read_tokenizer(
-            vocab_file, {"do_lower_case": casing} | tokenizer.settings
-        )
+        given = _given(vocab_file, casing, tokenizer)
         records.check_tokenizer(given.fingerprint, vocab_file)
         if given.fingerprint != tokenizer.fingerprint:
             # Records without a manifest do not know their vocabulary.
@@ -58,6 +61,15 @@ def tokenizer_of(
     if model is not None:
         check_vocabulary(model, tokenizer, records, role)
     return tokenizer
+
+
+def _given(
+    vocab_file: str, casing: bool, tokenizer: Tokenizer | CausalTokenizer
+) -> Tokenizer | CausalTokenizer:
+    if isinstance(tokenizer, CausalTokenizer):
+        return read_causal_tokenizer(vocab_file)
+    settings = {"do_lower_case": casing} | tokenizer.settings
+    return read_tokenizer(vocab_file, settings)
 
 
 def words_of(records: RecordSet) -> Words | None:
@@ -80,7 +92,7 @@ def words_of(records: RecordSet) -> Words | None:
 
 def check_vocabulary(
     model: LoadedModel,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | CausalTokenizer,
     records: RecordSet,
     role: str = "model",
 ) -> None:
@@ -137,7 +149,13 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
-    if not isinstance(model.config, BertConfig):
+    feature = records.schema.feature("input_ids")
+    length = 0 if feature is None else feature.length
+    if isinstance(model.config, BertConfig):
+        most = model.config.max_sequence_length
+    elif isinstance(model.config, CausalConfig):
+        most = model.config.most_tokens or length
+    else:
         is_pair = records.schema.feature("word_segments") is not None
         if is_pair != model.config.is_pair:
             raise ValueError(
@@ -147,13 +165,10 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
                 + ("pairs." if is_pair else "single sentences.")
             )
         return
-    feature = records.schema.feature("input_ids")
-    length = 0 if feature is None else feature.length
-    if length > model.config.max_sequence_length:
+    if length > most:
         raise ValueError(
             f"{records.path} has max_seq_length={length}, but the {role} has "
-            f"{model.config.max_sequence_length} positions "
-            "(max_sequence_length)."
+            f"{most} positions (max_sequence_length)."
         )
 
 

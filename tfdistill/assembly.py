@@ -24,6 +24,7 @@ from tfdistill.replicas import (
     make_replicas,
 )
 from tfdistill.tasks import Task
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 
@@ -155,8 +156,8 @@ class Assembly:
     student: Model
     parts: frozenset[str]
     records: RecordSet
-    tokenizer: Tokenizer
-    vocabulary: Tokenizer | Words
+    tokenizer: Tokenizer | CausalTokenizer
+    vocabulary: Tokenizer | Words | CausalTokenizer
     objectives: list[Objective]
     teacher: Teacher | None
     live: Model | None

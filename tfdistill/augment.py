@@ -2,11 +2,16 @@
 
     python -m tfdistill.augment --task=sst2 --data_dir=SST-2 --method=rules \
         --output=sst2-rules.tsv
+    python -m tfdistill.augment --task=sst2 --data_dir=SST-2 --method=lm \
+        --model=runs/language_model --num_samples=100000 --output=sst2-lm.tsv
+    python -m tfdistill.augment --task=sst2 --data_dir=SST-2 --method=mlm \
+        --model=DIR --output=sst2-mlm.tsv
     python -m tfdistill.augment --task=sst2 --data_dir=SST-2 \
         --method=tinybert --model=DIR --vectors_file=FILE --output=sst2-aug.tsv
 
-What rules make has no labels: it is for students that learn what a teacher
-says of it. `make_records --input` makes records of the table.
+What rules and models of language make has no labels: it is for students that
+learn what a teacher says of it. The task's own sentences stand in front.
+`make_records --input` makes records of the table.
 """
 
 import dataclasses
@@ -17,40 +22,52 @@ from typing import Any
 from absl import logging
 
 from tfdistill.augmentation import (
+    MASK_PROB,
+    PAIR_ROUNDS,
     REPLACE_PROB,
     ROUNDS,
+    SINGLE_ROUNDS,
+    Left,
     Rules,
     WordsByTag,
+    distinct,
     rule_samples,
     split_words,
     tag_sources,
     tinybert_variants,
 )
+from tfdistill.augmentation.parts import Make, in_parts, remove_parts
 from tfdistill.config import FlagNeededError, run_command
 from tfdistill.config.options import (
     Artefacts,
     Augmentation,
+    Examples,
     General,
     Knowledge,
     Tables,
 )
 from tfdistill.files import read_json, sha256_of, write_json
 from tfdistill.progress import Progress
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.parallel import process_count
-from tfdistill.text.tables import Row, read_table
+from tfdistill.text.tables import Row, read_table, sentences_of
+from tfdistill.text.word_pieces import WordPiece
 from tfdistill.text.word_vectors import read_word_vectors
-from tfdistill.text.words import Words
 
 # Sentences and, where it is known, their label.
 Example = tuple[Sequence[str], str | None]
 # Of the vectors, as published: the most frequent words.
 _MOST_VECTORS = 100_000
 _ROUNDS_OF_OWN_TASKS = 20
+# What a kill may cost.
+_SAMPLES_OF_A_PART = 2048
+_OF_SAMPLING = ("num_samples", "temperature", "top_k", "top_p")
 
 
 def augment(
     artefacts: Artefacts,
     general: General,
+    examples: Examples,
     tables: Tables,
     augmentation: Augmentation,
     knowledge: Knowledge,
@@ -63,17 +80,23 @@ def augment(
     from tfdistill.tasks.transfer_tables import write_transfer_table
 
     task = find_sentence_task(general.task, artefacts.data_dir, tables)
-    if augmentation.method == "tinybert" and not artefacts.model:
+    method = augmentation.method
+    if method != "rules" and not artefacts.model:
         raise FlagNeededError("model")
     path = path_of(task, artefacts.data_dir, "train")
     made_of = {
         "task": task.name,
         "table": sha256_of(path),
         "random_seed": general.random_seed,
-        "model": artefacts.model if augmentation.method == "tinybert" else "",
+        "model": artefacts.model if method != "rules" else "",
         "vectors_file": artefacts.vectors_file,
         **dataclasses.asdict(augmentation),
     }
+    if method in ("lm", "mlm"):
+        made_of["max_seq_length"] = examples.max_seq_length
+        made_of["batch_size"] = knowledge.predict_batch_size
+    else:
+        made_of = {k: v for k, v in made_of.items() if k not in _OF_SAMPLING}
     rows = list(read_table(path, task.columns["train"]))
     note = pathlib.Path(f"{artefacts.output}.json")
     if pathlib.Path(artefacts.output).exists():
@@ -85,25 +108,41 @@ def augment(
             )
         logging.info("%s is finished already.", artefacts.output)
         return found["summary"]
+    left = Left()
     made: Iterator[Example]
-    if augmentation.method == "rules":
+    if method == "rules":
         made = _by_rules(rows, general, augmentation)
-    else:
+    elif method == "tinybert":
         made = _as_tinybert(
             rows, task.name, artefacts, general, augmentation, knowledge
         )
-    has_labels = augmentation.method != "rules"
+    else:
+        sampled = _language_samples if method == "lm" else _filled_in
+        make, total, fingerprint = sampled(
+            rows, artefacts, general, examples, augmentation, knowledge
+        )
+        samples = in_parts(
+            artefacts.output,
+            made_of | {"model": fingerprint},
+            make,
+            total=total,
+            size=_SAMPLES_OF_A_PART,
+        )
+        made = _behind_originals(rows, samples, left)
     count = write_transfer_table(
-        artefacts.output, task, made, has_labels=has_labels
+        artefacts.output, task, made, has_labels=method == "tinybert"
     )
     summary = {
         "task": task.name,
-        "method": augmentation.method,
+        "method": method,
         "rows": len(rows),
         "output": artefacts.output,
         "examples": count,
     }
+    if method in ("lm", "mlm"):
+        summary |= dataclasses.asdict(left)
     write_json(note, {"made_of": made_of, "summary": summary})
+    remove_parts(artefacts.output)
     return summary
 
 
@@ -113,17 +152,17 @@ def _by_rules(
     """Yield the sentences as they are, then what rules make of them."""
     rules = Rules(
         rounds=augmentation.augment_rounds,
-        mask_prob=augmentation.mask_prob,
-        replace_prob=_replace_prob(augmentation, Rules.replace_prob),
+        mask_prob=_chosen(augmentation.mask_prob, Rules.mask_prob),
+        replace_prob=_chosen(augmentation.replace_prob, Rules.replace_prob),
         window_prob=augmentation.window_prob,
     )
     processes = process_count(general.num_processes)
-    words = [tuple(map(split_words, _sentences(row))) for row in rows]
+    words = [tuple(map(split_words, sentences_of(row))) for row in rows]
     sources = tag_sources(
         words, language=augmentation.language, num_processes=processes
     )
     for row in rows:
-        yield _sentences(row), None
+        yield sentences_of(row), None
     with Progress("augmenting", len(rows), unit=" rows") as progress:
         done = 0
         for sample in rule_samples(
@@ -148,13 +187,8 @@ def _as_tinybert(
 ) -> Iterator[Example]:
     """Yield each sentence, and behind it what a masked LM makes of it."""
     from tfdistill.augmentation.asking import asking
-    from tfdistill.models.formats import load_model
 
-    loaded = load_model(
-        artefacts.model, heads=("masked_lm",), needs=("masked_lm",)
-    )
-    # No model of words has a masked-LM head.
-    assert not isinstance(loaded.tokenizer, Words)
+    loaded = _load(artefacts.model, "masked_lm")
     vectors = None
     if artefacts.vectors_file:
         vectors = read_word_vectors(
@@ -165,7 +199,7 @@ def _as_tinybert(
     )
     with Progress("augmenting", len(rows), unit=" rows") as progress:
         found = tinybert_variants(
-            [_sentences(row) for row in rows],
+            [sentences_of(row) for row in rows],
             ask=asking(loaded.model),
             tokenizer=loaded.tokenizer,
             vectors=vectors,
@@ -173,7 +207,7 @@ def _as_tinybert(
             seed=general.random_seed,
             batch_size=knowledge.predict_batch_size,
             max_seq_length=loaded.model.config.max_sequence_length,
-            replace_prob=_replace_prob(augmentation, REPLACE_PROB),
+            replace_prob=_chosen(augmentation.replace_prob, REPLACE_PROB),
         )
         for row, variants in zip(rows, found, strict=True):
             progress.advance(1)
@@ -181,13 +215,94 @@ def _as_tinybert(
                 yield sentences, row.label
 
 
-def _replace_prob(augmentation: Augmentation, published: float) -> float:
-    chosen = augmentation.replace_prob
+def _language_samples(
+    rows: list[Row],
+    artefacts: Artefacts,
+    general: General,
+    examples: Examples,
+    augmentation: Augmentation,
+    knowledge: Knowledge,
+) -> tuple[Make, int, str]:
+    """Returns what a language model makes, how much, and what model it is."""
+    from tfdistill.augmentation.language_model import language_samples
+    from tfdistill.augmentation.sampling import Sampling
+
+    loaded = _load(artefacts.model, "causal_lm")
+    assert isinstance(loaded.tokenizer, CausalTokenizer)
+    most = loaded.model.config.most_tokens
+    sampling = Sampling(
+        temperature=augmentation.temperature,
+        top_k=augmentation.top_k,
+        top_p=augmentation.top_p,
+        max_tokens=min(examples.max_seq_length, most or 1 << 16),
+        never_ids=loaded.tokenizer.never_ids,
+    )
+    make = language_samples(
+        loaded.model,
+        loaded.tokenizer,
+        [sentences_of(row) for row in rows],
+        sampling,
+        seed=general.random_seed,
+        batch_size=knowledge.predict_batch_size,
+    )
+    return make, augmentation.num_samples, loaded.fingerprint
+
+
+def _filled_in(
+    rows: list[Row],
+    artefacts: Artefacts,
+    general: General,
+    examples: Examples,
+    augmentation: Augmentation,
+    knowledge: Knowledge,
+) -> tuple[Make, int, str]:
+    """Returns what a masked LM makes, how much, and what model it is."""
+    from tfdistill.augmentation.masked_words import masked_word_samples
+
+    loaded = _load(artefacts.model, "masked_lm")
+    if not isinstance(loaded.tokenizer, WordPiece):
+        raise ValueError(
+            f"--method=mlm needs a model of WordPiece; {artefacts.model} has "
+            "another vocabulary."
+        )
+    originals = [sentences_of(row) for row in rows]
+    published = SINGLE_ROUNDS if len(originals[0]) == 1 else PAIR_ROUNDS
+    rounds = augmentation.augment_rounds or published
+    make = masked_word_samples(
+        loaded.model,
+        loaded.tokenizer,
+        originals,
+        rounds=rounds,
+        mask_prob=_chosen(augmentation.mask_prob, MASK_PROB),
+        seed=general.random_seed,
+        batch_size=knowledge.predict_batch_size,
+        max_seq_length=min(
+            examples.max_seq_length, loaded.model.config.max_sequence_length
+        ),
+    )
+    return make, rounds * len(rows), loaded.fingerprint
+
+
+def _behind_originals(
+    rows: list[Row], samples: Iterator[str | None], left: Left
+) -> Iterator[Example]:
+    """Yield the sentences as they are, then the samples that are new."""
+    originals = [sentences_of(row) for row in rows]
+    for sentences in originals:
+        yield sentences, None
+    for sentences in distinct(samples, originals, left):
+        yield sentences, None
+
+
+def _load(folder: str, head: str) -> Any:
+    from tfdistill.models.formats import load_model
+
+    needs = ("masked_lm",) if head == "masked_lm" else ("encoder",)
+    return load_model(folder, heads=(head,), needs=needs)
+
+
+def _chosen(chosen: float, published: float) -> float:
     return published if chosen < 0 else chosen
-
-
-def _sentences(row: Row) -> tuple[str, ...]:
-    return (row.first,) if row.second is None else (row.first, row.second)
 
 
 if __name__ == "__main__":
@@ -195,6 +310,7 @@ if __name__ == "__main__":
         augment,
         Artefacts,
         General,
+        Examples,
         Tables,
         Augmentation,
         Knowledge,

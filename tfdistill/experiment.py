@@ -40,6 +40,7 @@ from tfdistill.replicas import (
 )
 from tfdistill.scoring import examine
 from tfdistill.tasks import Task, find_task
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.words import Words
 from tfdistill.training import (
     Cadence,
@@ -242,7 +243,13 @@ def run_training(
 
 
 def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
-    transformed = {"masked_lm_ids", "masked_lm_weights", "is_real_example"}
+    transformed = {
+        "masked_lm_ids",
+        "masked_lm_weights",
+        "next_ids",
+        "next_weights",
+        "is_real_example",
+    }
     features = assembly.records.schema.features
     known = {n for f in features for n in (f.name, f.mask)} | transformed
     for objective in assembly.objectives:
@@ -317,8 +324,9 @@ def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
         parts=parts,
         path=run.path,
     )
-    if isinstance(tokenizer, Words) or not isinstance(model, Bert):
+    if not isinstance(model, Bert):
         return
+    assert not isinstance(tokenizer, Words | CausalTokenizer)
     try:
         save_preset(
             model,

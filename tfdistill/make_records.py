@@ -8,12 +8,15 @@
         --vocab_file=FILE --records=DIR --eval_input=FILE --eval_records=DIR
 
 Where --words_file is given, records of tables hold whole words beside pieces.
+Where the table of --input has columns of logits, they become the knowledge of
+--knowledge_records, which are made instead of --records.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
 """
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +31,24 @@ from tfdistill.config.options import (
     Windows,
 )
 from tfdistill.tasks import MLM, SQUAD, TASKS
+from tfdistill.tasks.glue import SentenceTask
+from tfdistill.tasks.language_records import causal_layout, unmasked_layout
+from tfdistill.tasks.logit_columns import LogitColumns, find_logit_columns
 from tfdistill.tasks.mlm_records import make_masked_lm_records
 from tfdistill.tasks.own_task import find_sentence_task
-from tfdistill.tasks.sentence_records import (
+from tfdistill.tasks.sentence_records import sentence_layout
+from tfdistill.tasks.squad_records import make_squad_records
+from tfdistill.tasks.table_records import (
+    Layout,
+    Split,
     find_split,
     open_split,
     write_split,
 )
-from tfdistill.tasks.squad_records import make_squad_records
-from tfdistill.tasks.transfer_tables import table_of
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
-from tfdistill.text.words import Words, read_words
+from tfdistill.tasks.transfer_tables import table_of, transfer_columns
+from tfdistill.text.causal import read_causal_tokenizer
+from tfdistill.text.tokenizer import read_tokenizer
+from tfdistill.text.words import read_words
 
 _SPLITS = {
     "train": "records",
@@ -70,6 +80,24 @@ def make_records(
         _needed(artefacts, "eval_records")
     _check_distinct(artefacts, general.task)
     casing = {"do_lower_case": corpus.do_lower_case}
+    if tables.records_for == "causal_lm":
+        if general.task in (MLM.name, *SQUAD) or artefacts.words_file:
+            raise ValueError(
+                "--records_for=causal_lm is for the tables of a task of "
+                "sentences, and without --words_file."
+            )
+        return _from_tables(
+            artefacts,
+            general,
+            tables,
+            lambda task, split, logits: causal_layout(
+                task.name,
+                split,
+                read_causal_tokenizer(artefacts.vocab_file),
+                examples,
+                examples_per_shard=tables.examples_per_shard,
+            ),
+        )
     tokenizer = read_tokenizer(artefacts.vocab_file, casing)
     words = None
     if artefacts.words_file:
@@ -87,7 +115,30 @@ def make_records(
         return make_squad_records(
             artefacts, general, examples, windows or Windows(), tokenizer
         )
-    return _from_tables(artefacts, general, examples, tables, tokenizer, words)
+
+    def layout(
+        task: SentenceTask, split: Split, logits: LogitColumns | None
+    ) -> Layout:
+        if tables.records_for == "mlm":
+            return unmasked_layout(
+                task.name,
+                split,
+                tokenizer,
+                examples,
+                masking,
+                examples_per_shard=tables.examples_per_shard,
+            )
+        return sentence_layout(
+            task,
+            split,
+            tokenizer,
+            words,
+            examples,
+            examples_per_shard=tables.examples_per_shard,
+            logits=logits,
+        )
+
+    return _from_tables(artefacts, general, tables, layout)
 
 
 def _needed(artefacts: Artefacts, *names: str) -> None:
@@ -99,16 +150,23 @@ def _needed(artefacts: Artefacts, *names: str) -> None:
 def _from_tables(
     artefacts: Artefacts,
     general: General,
-    examples: Examples,
     tables: Tables,
-    tokenizer: Tokenizer,
-    words: Words | None,
+    layout_of: Callable[[SentenceTask, Split, LogitColumns | None], Layout],
 ) -> dict[str, Any]:
     data_dir = artefacts.data_dir
     task = find_sentence_task(general.task, data_dir, tables)
+    logits = None
+    if artefacts.input and tables.records_for == "task":
+        logits = find_logit_columns(
+            artefacts.input, transfer_columns(task), len(task.labels) or 1
+        )
+    # All that a teacher has labelled is knowledge.
+    flags = _SPLITS | ({"train": "knowledge_records"} if logits else {})
+    if logits and not artefacts.knowledge_records:
+        raise FlagNeededError("knowledge_records")
     wanted = {
         split: getattr(artefacts, flag)
-        for split, flag in _SPLITS.items()
+        for split, flag in flags.items()
         if getattr(artefacts, flag)
     }
     if not wanted:
@@ -119,39 +177,31 @@ def _from_tables(
     splits = []
     for name, folder in wanted.items():
         # A transfer table says [MASK] where rules have masked a word.
-        keeps_masks = name == "train" and bool(artefacts.input)
+        is_transfer = name == "train" and bool(artefacts.input)
         path, columns = table_of(task, data_dir, name, artefacts.input)
-        splits.append(
-            find_split(
-                task, name, path, columns, folder, keeps_masks=keeps_masks
-            )
+        split = find_split(
+            task,
+            name,
+            path,
+            columns,
+            folder,
+            keeps_masks=is_transfer,
+            logits=logits if is_transfer else None,
         )
+        layout = layout_of(task, split, logits if is_transfer else None)
+        splits.append((split, layout))
     summary: dict[str, Any] = {"task": task.name, "labels": list(task.labels)}
     per_shard = tables.examples_per_shard
     # All folders have been accepted before any is made.
     writers = [
-        open_split(
-            task,
-            split,
-            tokenizer,
-            words,
-            examples,
-            examples_per_shard=per_shard,
-        )
-        for split in splits
+        open_split(split, layout, examples_per_shard=per_shard)
+        for split, layout in splits
     ]
-    for split, writer in zip(splits, writers, strict=True):
-        made = write_split(
-            task,
-            split,
-            writer,
-            tokenizer,
-            words,
-            examples,
-            examples_per_shard=per_shard,
-        )
+    for (split, layout), writer in zip(splits, writers, strict=True):
+        made = write_split(split, layout, writer, examples_per_shard=per_shard)
+        flag = flags[split.name]
         prefix = _SPLITS[split.name].removesuffix("records")
-        summary[_SPLITS[split.name]] = split.folder
+        summary[flag] = split.folder
         summary |= {f"{prefix}{name}": value for name, value in made.items()}
     return summary
 

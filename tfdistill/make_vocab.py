@@ -3,10 +3,14 @@
     python -m tfdistill.make_vocab --text=DIR --vocab_file=FILE
     python -m tfdistill.make_vocab --task=sst2 --data_dir=SST-2 \
         --words_file=FILE
+    python -m tfdistill.make_vocab --task=sst2 --data_dir=SST-2 \
+        --records_for=causal_lm --vocab_file=vocab.json
 
 Where --words_file is given, it is the words of a task's train, dev and test
 tables, with --input in the place of train, for students that read word
-vectors. The same text and options give the same vocabulary, byte by byte.
+vectors. With --records_for=causal_lm it is that of a language model of the
+sentences to train on: byte-level BPE where the file's name ends with .json,
+else their words. The same text and options give the same vocabulary, byte by byte.
 """
 
 import contextlib
@@ -48,6 +52,8 @@ def make_vocab(
     """
     if artefacts.words_file:
         return _make_words(artefacts, general, corpus, tables)
+    if tables.records_for == "causal_lm":
+        return _make_causal(artefacts, general, corpus, tables)
     for name in ("text", "vocab_file"):
         if not getattr(artefacts, name):
             raise FlagNeededError(name)
@@ -80,7 +86,7 @@ def make_vocab(
             "[UNK]. A larger --vocab_size may hold them.",
             left_out,
         )
-    _write(target, pieces, "vocab_file")
+    _write(target, _lines(pieces), "vocab_file")
     return {
         "pieces": len(pieces),
         "words": words.total(),
@@ -115,13 +121,58 @@ def _make_words(
 
     counts = count_words(lines(), corpus.do_lower_case)
     words = word_vocabulary(counts, corpus.min_word_count)
-    _write(target, words, "words_file")
+    _write(target, _lines(words), "words_file")
     return {
         "words_file": artefacts.words_file,
         "tables": [str(path) for path, _ in sources],
         "vocabulary": len(words),
         "words": counts.total(),
         "distinct_words": len(counts),
+    }
+
+
+def _make_causal(
+    artefacts: Artefacts, general: General, corpus: Corpus, tables: Tables
+) -> dict[str, Any]:
+    for name in ("data_dir", "vocab_file"):
+        if not getattr(artefacts, name):
+            raise FlagNeededError(name)
+    target = _target(artefacts.vocab_file)
+
+    from tfdistill.tasks.own_task import find_sentence_task
+    from tfdistill.tasks.transfer_tables import table_of
+    from tfdistill.text.byte_pairs import MERGES, VOCABULARY
+    from tfdistill.text.causal import (
+        CausalTokenizer,
+        count_words,
+        learn_byte_pairs,
+        learn_words,
+    )
+    from tfdistill.text.tables import read_table, sentences_of
+
+    task = find_sentence_task(general.task, artefacts.data_dir, tables)
+    path, columns = table_of(task, artefacts.data_dir, "train", artefacts.input)
+    lines = [
+        sentence
+        for row in read_table(path, columns)
+        for sentence in sentences_of(row)
+    ]
+    learnt: CausalTokenizer
+    if target.suffix == ".json":
+        learnt = learn_byte_pairs(lines, corpus.vocab_size)
+        files = learnt.files()
+        # The file that models look for last says that all are there.
+        _write(target.with_name(MERGES), files[MERGES], "vocab_file")
+        _write(target, files[VOCABULARY], "vocab_file")
+    else:
+        learnt = learn_words(count_words(lines), corpus.min_word_count)
+        (content,) = learnt.files().values()
+        _write(target, content, "vocab_file")
+    return {
+        "vocab_file": artefacts.vocab_file,
+        "table": str(path),
+        "vocabulary": len(learnt.vocabulary),
+        "sentences": len(lines),
     }
 
 
@@ -134,8 +185,11 @@ def _target(path: str) -> Path:
     return target
 
 
-def _write(target: Path, pieces: list[str], flag: str) -> None:
-    data = "".join(f"{piece}\n" for piece in pieces).encode()
+def _lines(pieces: list[str]) -> bytes:
+    return "".join(f"{piece}\n" for piece in pieces).encode()
+
+
+def _write(target: Path, data: bytes, flag: str) -> None:
     if target.exists():
         if target.read_bytes() != data:
             raise ValueError(

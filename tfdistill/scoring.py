@@ -12,6 +12,7 @@ from tfdistill.models.outputs import Model
 from tfdistill.records import Batch, RecordSet, evaluation_batches
 from tfdistill.replicas import Replicas, gather_rows, round_up
 from tfdistill.tasks import Task
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.training import Findings, go_through
 
@@ -23,7 +24,7 @@ def examine(
     parts: frozenset[str],
     teacher: Model | None,
     records: RecordSet,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | CausalTokenizer,
     task: Task,
     replicas: Replicas,
     *,
@@ -81,7 +82,7 @@ def examine(
 def measure_speed(
     model: Model,
     records: RecordSet,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | CausalTokenizer,
     task: Task,
     replicas: Replicas,
     *,
@@ -118,7 +119,7 @@ def measure_speed(
 
 def _batches(
     records: RecordSet,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | CausalTokenizer,
     task: Task,
     replicas: Replicas,
     batch_size: int,

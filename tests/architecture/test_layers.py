@@ -26,6 +26,7 @@ LAYERS = [
         "make_records",
         "augment",
         "finetune",
+        "export_logits",
         "extract_teacher",
         "distill",
         "evaluate",

@@ -49,6 +49,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "augment",
+    "export_logits",
     "sweep",
 )
 WIKI_CHAIN = COMMANDS[:7]

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from tfdistill.config.options import Examples
 from tfdistill.records import open_record_set
-from tfdistill.tasks import sentence_records
+from tfdistill.tasks import table_records
 from tfdistill.tasks.glue import GLUE, path_of
 from tfdistill.tasks.own_task import own_task
-from tfdistill.tasks.sentence_records import (
+from tfdistill.tasks.sentence_records import sentence_layout
+from tfdistill.tasks.table_records import (
     find_split,
     open_split,
     write_split,
@@ -40,18 +41,11 @@ def make(
     found = find_split(
         task, split, path_of(task, data, split), columns, str(folder)
     )
-    writer = open_split(
+    layout = sentence_layout(
         task, found, TOKENIZER, None, examples, examples_per_shard=per_shard
     )
-    summary = write_split(
-        task,
-        found,
-        writer,
-        TOKENIZER,
-        None,
-        examples,
-        examples_per_shard=per_shard,
-    )
+    writer = open_split(found, layout, examples_per_shard=per_shard)
+    summary = write_split(found, layout, writer, examples_per_shard=per_shard)
     return summary, open_record_set(str(folder))
 
 
@@ -281,7 +275,7 @@ def test_rows_at_once_change_nothing(tmp_path, monkeypatch):
         *(f"a {'b ' * i}\tc {'s' * i}\tentailment" for i in range(7)),
     )
     make(GLUE["rte"], data, tmp_path / "all")
-    monkeypatch.setattr(sentence_records, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(table_records, "_ROWS_AT_ONCE", 3)
     make(GLUE["rte"], data, tmp_path / "three")
     assert contents(tmp_path / "three") == contents(tmp_path / "all")
 

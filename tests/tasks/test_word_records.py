@@ -15,7 +15,8 @@ from tfdistill.records import (
     training_batches,
 )
 from tfdistill.tasks.glue import GLUE, path_of
-from tfdistill.tasks.sentence_records import (
+from tfdistill.tasks.sentence_records import sentence_layout
+from tfdistill.tasks.table_records import (
     find_split,
     open_split,
     write_split,
@@ -62,8 +63,9 @@ def make(
         str(tmp_path / "records"),
     )
     made_of = (tokenizer, WORDS, examples)
-    writer = open_split(task, split, *made_of, examples_per_shard=100)
-    write_split(task, split, writer, *made_of, examples_per_shard=100)
+    layout = sentence_layout(task, split, *made_of, examples_per_shard=100)
+    writer = open_split(split, layout, examples_per_shard=100)
+    write_split(split, layout, writer, examples_per_shard=100)
     return open_record_set(str(tmp_path / "records"))
 
 
@@ -125,21 +127,23 @@ def test_other_words_are_other_records(tmp_path):
     manifest = json.loads((tmp_path / "records/manifest.json").read_text())
     names = [f["name"] for f in manifest["schema"]["features"]]
     assert names == ["input_ids", "segment_ids", "word_ids", "labels"]
+    split = find_split(
+        GLUE["sst2"],
+        "train",
+        tmp_path / "data/train.tsv",
+        GLUE["sst2"].columns["train"],
+        records.path,
+    )
+    layout = sentence_layout(
+        GLUE["sst2"],
+        split,
+        TOKENIZER,
+        Words([*RESERVED, "a"], do_lower_case=True),
+        Examples(max_seq_length=8),
+        examples_per_shard=100,
+    )
     with pytest.raises(ValueError, match="holds other records"):
-        open_split(
-            GLUE["sst2"],
-            find_split(
-                GLUE["sst2"],
-                "train",
-                tmp_path / "data/train.tsv",
-                GLUE["sst2"].columns["train"],
-                records.path,
-            ),
-            TOKENIZER,
-            Words([*RESERVED, "a"], do_lower_case=True),
-            Examples(max_seq_length=8),
-            examples_per_shard=100,
-        )
+        open_split(split, layout, examples_per_shard=100)
 
 
 def batches_of(records, kind, size):

@@ -60,6 +60,13 @@ class Tables(Options):
     examples_per_shard: int = option(
         8192, "Examples in a shard of sentences.", minimum=1
     )
+    records_for: str = option(
+        "task",
+        "What records of a task's tables are for: the task; causal_lm, a "
+        "language model of its sentences, which make_vocab can learn a "
+        "vocabulary for; or mlm, a masked LM of them.",
+        choices=("task", "causal_lm", "mlm"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,9 +124,10 @@ class Augmentation(Options):
 
     method: str = option(
         "rules",
-        "rules (D-BERT: masks, words with the same tag, n-grams) or tinybert "
-        "(a masked LM's candidates and neighbours by word vectors).",
-        choices=("rules", "tinybert"),
+        "rules (D-BERT: masks, words with the same tag, n-grams), lm (samples "
+        "of a language model), mlm (words filled in by a masked LM) or "
+        "tinybert (a masked LM's candidates and neighbours by word vectors).",
+        choices=("rules", "lm", "mlm", "tinybert"),
     )
     augment_rounds: int = option(
         0,
@@ -127,7 +135,10 @@ class Augmentation(Options):
         minimum=0,
     )
     mask_prob: float = option(
-        0.1, "Rules: share of words to mask.", minimum=0.0, maximum=1.0
+        -1.0,
+        "Share of words to mask; -1: the published one (rules 0.1, mlm 0.2).",
+        minimum=-1.0,
+        maximum=1.0,
     )
     replace_prob: float = option(
         -1.0,
@@ -140,6 +151,26 @@ class Augmentation(Options):
         0.25,
         "Rules: share of samples that are cut to an n-gram.",
         minimum=0.0,
+        maximum=1.0,
+    )
+    num_samples: int = option(
+        800_000,
+        "lm: samples to draw, those included that are dropped as unfinished, "
+        "malformed or repeated.",
+        minimum=1,
+    )
+    temperature: float = option(
+        1.0, "lm: temperature that tokens are drawn at.", minimum=1e-3
+    )
+    top_k: int = option(
+        0,
+        "lm: draw the K most probable tokens only; 0: all.",
+        minimum=0,
+    )
+    top_p: float = option(
+        1.0,
+        "lm: draw only the most probable tokens that have this mass together.",
+        minimum=1e-3,
         maximum=1.0,
     )
     language: str = option(

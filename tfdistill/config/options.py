@@ -34,7 +34,8 @@ class Artefacts(Options):
     vocab_file: str = option(
         "",
         "WordPiece vocabulary, one piece per line; or vocab.json of byte-level "
-        "BPE, with merges.txt beside it.",
+        "BPE, with merges.txt beside it. Of a language model: such a "
+        "vocab.json, or words.txt, one word a line.",
     )
     words_file: str = option(
         "",
@@ -72,7 +73,8 @@ class Artefacts(Options):
     model: str = option(
         "",
         "Model that finetune starts from: a folder as for --teacher, or a "
-        "spec such as bert(num_layers=4, hidden_dim=312).",
+        "spec such as bert(num_layers=4, hidden_dim=312), gpt2 or "
+        "transformer_xl; what augment asks.",
     )
     teacher: str = option(
         "",
@@ -97,7 +99,7 @@ class General(Options):
 
     task: str = option(
         "mlm",
-        "Task: mlm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, mnli_mm, qnli, "
+        "Task: mlm; causal_lm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, mnli_mm, qnli, "
         "rte, wnli, ax, or xnli; classification or regression of your own "
         "sentences or pairs; squad_v1 or squad_v2.",
     )

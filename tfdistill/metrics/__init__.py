@@ -3,6 +3,7 @@
 Metrics of sentence tasks need the whole set of predictions instead.
 """
 
+from tfdistill.metrics.causal_lm import causal_lm_metrics, causal_lm_sums
 from tfdistill.metrics.masked_lm import (
     masked_lm_metrics,
     masked_lm_sums,
@@ -13,6 +14,8 @@ from tfdistill.metrics.sentences import SENTENCE_METRICS, sentence_metrics
 
 __all__ = [
     "SENTENCE_METRICS",
+    "causal_lm_metrics",
+    "causal_lm_sums",
     "masked_lm_metrics",
     "masked_lm_sums",
     "next_sentence_sums",

@@ -16,6 +16,7 @@ from tfdistill.models.layers import (
     LayerNorm,
     Linear,
     activate,
+    bias_without_keys_gradient,
     truncated_normal,
 )
 from tfdistill.models.noise import DropoutNoise
@@ -78,9 +79,10 @@ class EncoderLayer(keras.layers.Layer):
             concerned): scaled, before mask and softmax.
         """
         batch, _, _, length = score_bias.shape
-        q, k, v = self._queries_keys_values(
-            x, batch, length, positions, self._qkv_bias(is_tapped)
-        )
+        bias = self.qkv.bias.value
+        if not is_tapped:
+            bias = bias_without_keys_gradient(bias)
+        q, k, v = self._queries_keys_values(x, batch, length, positions, bias)
         if positions is not None:
             x = tf.reshape(
                 tf.gather(
@@ -107,19 +109,6 @@ class EncoderLayer(keras.layers.Layer):
             "values": v,
             "attention_scores": scores,
         }
-
-    def _qkv_bias(self, is_tapped: bool) -> tf.Tensor:
-        """Returns the biases `[3 D]` of queries, keys and values.
-
-        A key's bias adds the same to all scores of a query, which softmax
-        takes out again, so unless keys or scores are read its gradient is
-        0. It is cut off, as Adam would blow up the rounding noise left of it.
-        """
-        bias = self.qkv.bias.value
-        if is_tapped:
-            return bias
-        q, k, v = tf.split(bias, 3)
-        return tf.concat([q, tf.stop_gradient(k), v], axis=0)
 
     def _queries_keys_values(
         self,

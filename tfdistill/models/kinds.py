@@ -4,6 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 from tfdistill.models.bert import Bert
+from tfdistill.models.causal import (
+    CausalConfig,
+    Gpt2Config,
+    LanguageModel,
+    TransformerXlConfig,
+)
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
 from tfdistill.models.words import (
@@ -26,7 +32,7 @@ class Kind:
         make: From a configuration, a seed and heads to a model.
     """
 
-    config: type[BertConfig | WordConfig]
+    config: type[BertConfig | WordConfig | CausalConfig]
     make: Callable[..., Model]
 
 
@@ -37,9 +43,11 @@ KINDS: dict[str, Kind] = {
     "siamese_bilstm": Kind(SiameseBiLstmConfig, RecurrentModel),
     "conv_rnn": Kind(ConvRnnConfig, RecurrentModel),
     "kim_cnn": Kind(KimCnnConfig, KimCnn),
+    "gpt2": Kind(Gpt2Config, LanguageModel),
+    "transformer_xl": Kind(TransformerXlConfig, LanguageModel),
 }
 
 
-def kind_of(config: BertConfig | WordConfig) -> str:
+def kind_of(config: BertConfig | WordConfig | CausalConfig) -> str:
     """Returns the name of a configuration's kind."""
     return next(n for n, kind in KINDS.items() if kind.config is type(config))

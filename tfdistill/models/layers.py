@@ -140,3 +140,14 @@ class Embedding(keras.layers.Layer):
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Look up `[…]` ids, giving `[…, dim]`."""
         return tf.gather(self.table.value, ids)
+
+
+def bias_without_keys_gradient(bias: tf.Tensor) -> tf.Tensor:
+    """Returns biases `[3 D]` of queries, keys and values to learn from.
+
+    A key's bias adds the same to all scores of a query, which softmax takes
+    out again, so unless keys or scores are read its gradient is 0. It is cut
+    off, as Adam would blow up the rounding noise left of it.
+    """
+    q, k, v = tf.split(bias, 3)
+    return tf.concat([q, tf.stop_gradient(k), v], axis=0)

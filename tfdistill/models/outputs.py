@@ -3,7 +3,8 @@
 A model returns a dictionary. It leaves out what it does not have, and
 computes only the fields that were asked for:
 
-    logits                 task logits; masked LM: `[B, P, V]`; spans:
+    logits                 task logits; masked LM: `[B, P, V]`; language
+                           models: `[B, L, V]`, of the token behind; spans:
                            `[B, 2, L]`, of beginning and end
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
     pooled                 `[B, D]`
@@ -39,7 +40,7 @@ class Model(Protocol):
     """What all kinds of models are to those who use them.
 
     Attributes:
-        config: Its shape: a `BertConfig` or a `WordConfig`.
+        config: Its shape: a `BertConfig`, `WordConfig` or `CausalConfig`.
         parts: What it is made of, keys of `models.weights.PARTS`.
         trainable: Whether any of its variables may be trained.
     """

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tfdistill.config import parse_spec
+from tfdistill.config import Spec, parse_spec
 from tfdistill.models.bert import PRETRAINING_HEADS, Bert
+from tfdistill.models.causal import LanguageModel
+from tfdistill.models.causal.specs import LANGUAGE_MODELS
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.families import family_of
 from tfdistill.models.formats import LoadedModel, load_model
@@ -27,6 +29,7 @@ from tfdistill.models.weights import (
     parts_in,
 )
 from tfdistill.models.words.students import WORD_STUDENTS, WordStudent
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 
@@ -173,6 +176,7 @@ STUDENTS: dict[str, Callable[..., Any]] = {
     "bert": bert,
     "teacher_layers": teacher_layers,
     **WORD_STUDENTS,
+    **LANGUAGE_MODELS,
 }
 
 
@@ -186,7 +190,7 @@ def needs_teacher(spec_or_path: str) -> bool:
 def build_student(
     spec_or_path: str,
     *,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | CausalTokenizer,
     teacher: LoadedModel | None,
     seed: int,
     heads: Collection[str] = PRETRAINING_HEADS,
@@ -228,6 +232,14 @@ def build_student(
             )
         return student
     spec = parse_spec(spec_or_path, STUDENTS)
+    if isinstance(tokenizer, CausalTokenizer):
+        return _of_language(spec, tokenizer, seed)
+    if spec.name in LANGUAGE_MODELS:
+        raise ValueError(
+            f"{spec.name} is a language model: it is trained with "
+            "--task=causal_lm, on records that are made with "
+            "--records_for=causal_lm."
+        )
     if spec.name in WORD_STUDENTS:
         if words is None:
             raise ValueError(_NO_WORDS.format(spec.name))
@@ -257,6 +269,26 @@ def build_student(
         tokenizer=tokenizer,
         parts=parts_in(copied),
         fingerprint=fingerprint(weights, config),
+    )
+
+
+def _of_language(
+    spec: Spec, tokenizer: CausalTokenizer, seed: int
+) -> LoadedModel:
+    if spec.name not in LANGUAGE_MODELS:
+        raise ValueError(
+            f"{spec.name} is no language model, which records of causal_lm "
+            f"are for. Known: {', '.join(LANGUAGE_MODELS)}."
+        )
+    config = LANGUAGE_MODELS[spec.name](
+        len(tokenizer.vocabulary), **spec.arguments
+    )
+    model = LanguageModel(config, seed)
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        parts=frozenset(),
+        fingerprint=fingerprint(named_weights(model), config),
     )
 
 

@@ -4,7 +4,8 @@ Every file format is translated to and from these canonical names and shapes,
 for instance `bert/encoder/layer_0/attention/self/query/kernel`, `[D, D]`.
 Two of our variables are kept otherwise: query, key and value are one matrix
 `[D, 3 D]`, and the next-sentence matrix is `[D, 2]` where the published one
-is `[2, D]`. Weights of models of words have our own names, behind `words/`.
+is `[2, D]`. Weights of models of words and of language models have our own
+names, behind `words/` and `causal/`.
 """
 
 import hashlib
@@ -16,17 +17,23 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfdistill.models.causal import CausalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
 from tfdistill.models.words import WordConfig
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
-Config = BertConfig | WordConfig
+Config = BertConfig | WordConfig | CausalConfig
 
 # How the canonical names of a part's weights begin.
 PARTS: dict[str, tuple[str, ...]] = {
-    "encoder": ("bert/embeddings/", "bert/encoder/", "words/encoder/"),
+    "encoder": (
+        "bert/embeddings/",
+        "bert/encoder/",
+        "words/encoder/",
+        "causal/encoder/",
+    ),
     "pooler": ("bert/pooler/", "words/pooler/"),
     "masked_lm": ("cls/predictions/",),
     "next_sentence": ("cls/seq_relationship/",),
@@ -113,9 +120,11 @@ def weight_shapes(
     config: Config, parts: Collection[str] = PRETRAINING_PARTS
 ) -> dict[str, Shape]:
     """Returns the canonical names and shapes of a model's weights."""
-    if isinstance(config, WordConfig):
-        of_words = config.weight_shapes()
-        named = {_of_words(name): shape for name, shape in of_words.items()}
+    if not isinstance(config, BertConfig):
+        named = {
+            _own_name(name, config): shape
+            for name, shape in config.weight_shapes().items()
+        }
         return of_parts(named, parts)
     dim, inner = config.hidden_dim, config.intermediate_dim
     shapes: dict[str, Shape] = {
@@ -276,6 +285,8 @@ def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     """Returns what a model computes with its weights, as JSON values."""
     if isinstance(config, WordConfig):
         return [type(config).__name__]
+    if isinstance(config, CausalConfig):
+        return [type(config).__name__, *config.conventions]
     found: list[Any] = [
         config.num_heads,
         config.activation,
@@ -288,15 +299,17 @@ def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     return found
 
 
-def _of_words(name: str) -> str:
-    """Returns the canonical name of a variable of a model of words."""
+def _own_name(name: str, config: WordConfig | CausalConfig) -> str:
+    """Returns the canonical name of a variable of a model that is no BERT."""
+    if isinstance(config, CausalConfig):
+        return f"causal/{name}"
     return name if name.startswith("classifier/") else f"words/{name}"
 
 
 def _canonical_names(name: str, config: Config) -> tuple[str, ...]:
     """Returns the weights that the variable of a name is made of."""
-    if isinstance(config, WordConfig):
-        return (_of_words(name),)
+    if not isinstance(config, BertConfig):
+        return (_own_name(name, config),)
     if name in _NAMES:
         return (_NAMES[name],)
     owner, kind = name.rsplit("/", 1)

@@ -11,7 +11,11 @@ from tfdistill.records.distributions import (
     Distribution,
     truncate,
 )
-from tfdistill.records.examples import masked_lm_features, sentence_features
+from tfdistill.records.examples import (
+    causal_features,
+    masked_lm_features,
+    sentence_features,
+)
 from tfdistill.records.feature import Feature
 from tfdistill.records.knowledge import (
     KNOWLEDGE,
@@ -35,6 +39,7 @@ __all__ = [
     "RecordSetWriter",
     "Schema",
     "Shapes",
+    "causal_features",
     "evaluation_batches",
     "make_codec",
     "masked_lm_features",

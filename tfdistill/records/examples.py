@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from tfdistill.records.feature import Feature
 
+_MOST_CHARACTERS = 1 << 30
+
 
 def input_features(
     max_seq_length: int, vocabulary_size: int
@@ -66,6 +68,17 @@ def masked_lm_features(
             Feature(name="next_sentence_labels", length=0, limit=2),
         ]
     return tuple(features)
+
+
+def causal_features(
+    max_seq_length: int, vocabulary_size: int
+) -> tuple[Feature, ...]:
+    """Returns the features of texts for language models."""
+    return (
+        input_features(max_seq_length, vocabulary_size)[0],
+        Feature(name="num_characters", length=0, limit=_MOST_CHARACTERS),
+        Feature(name="num_words", length=0, limit=_MOST_CHARACTERS),
+    )
 
 
 def sentence_features(

@@ -1,11 +1,12 @@
 """Tasks: what records hold, which labels there are, how models are scored.
 
-`MLM` is about masked pieces, `SQUAD` about questions on texts; all others are
+`MLM` is about masked pieces, `CAUSAL_LM` about what comes next, `SQUAD` about questions on texts; all others are
 about sentences and pairs.
 """
 
 from tfdistill.config.question_answering import Answering
 from tfdistill.records import RecordSet
+from tfdistill.tasks.causal_lm import CAUSAL_LM
 from tfdistill.tasks.glue import GLUE
 from tfdistill.tasks.mlm import MLM
 from tfdistill.tasks.own_task import OWN_TASKS
@@ -14,7 +15,7 @@ from tfdistill.tasks.sentences import sentence_task
 from tfdistill.tasks.task import Measured, Target, Task
 
 # What --task takes.
-TASKS = (MLM.name, *GLUE, *OWN_TASKS, *SQUAD)
+TASKS = (MLM.name, CAUSAL_LM.name, *GLUE, *OWN_TASKS, *SQUAD)
 
 
 def find_task(
@@ -39,10 +40,12 @@ def find_task(
         )
     if name in SQUAD:
         return question_task(records, answering or Answering())
-    return MLM if name == MLM.name else sentence_task(records)
+    of_language = {task.name: task for task in (MLM, CAUSAL_LM)}
+    return of_language.get(name) or sentence_task(records)
 
 
 __all__ = [
+    "CAUSAL_LM",
     "GLUE",
     "MLM",
     "SQUAD",

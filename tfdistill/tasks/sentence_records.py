@@ -1,89 +1,26 @@
-"""Records of sentences and pairs: from a task's tables to shards."""
+"""Records of a task on sentences or pairs: pieces, words, labels, logits."""
 
 import dataclasses
 import functools
-import itertools
-import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from tfdistill.config.options import Examples
-from tfdistill.files import StrPath, sha256_of
-from tfdistill.progress import Progress
-from tfdistill.records import (
-    RecordSet,
-    RecordSetWriter,
-    Schema,
-    sentence_features,
-)
+from tfdistill.records import Schema, make_codec, sentence_features
+from tfdistill.records.knowledge import Shapes
+from tfdistill.records.schema import Example
 from tfdistill.tasks.glue import SentenceTask, label_of
-from tfdistill.text.tables import Columns, Row, read_table
+from tfdistill.tasks.logit_columns import LogitColumns
+from tfdistill.tasks.table_records import Layout, Split
+from tfdistill.text.masking import tokenize_with_masks
+from tfdistill.text.tables import Row
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 
-_ROWS_AT_ONCE = 1024
-_MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
 
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """A table that was read through, and the records to make of it."""
-
-    name: str
-    path: str
-    columns: Columns
-    folder: str
-    rows: int
-    has_labels: bool
-    fingerprint: str
-    keeps_masks: bool
-
-
-def find_split(
-    task: SentenceTask,
-    name: str,
-    path: StrPath,
-    columns: Columns,
-    folder: str,
-    *,
-    keeps_masks: bool = False,
-) -> Split:
-    """Read a table through, checking every row.
-
-    Args:
-        task: Whose labels it has.
-        name: "train", "dev" or "test".
-        path: The table.
-        columns: Where it has what.
-        folder: Of the records.
-        keeps_masks: Whether the word [MASK] is that piece, as in what rules
-            have made.
-
-    Raises:
-        ValueError: A row or a label is wrong, or there is no such table.
-    """
-    rows = 0
-    has_labels = False
-    for row in read_table(path, columns):
-        has_labels = label_of(task, row, path) is not None
-        rows += 1
-    return Split(
-        name=name,
-        path=str(path),
-        columns=columns,
-        folder=folder,
-        rows=rows,
-        has_labels=has_labels,
-        fingerprint=sha256_of(path),
-        keeps_masks=keeps_masks,
-    )
-
-
-def open_split(
+def sentence_layout(
     task: SentenceTask,
     split: Split,
     tokenizer: Tokenizer,
@@ -91,8 +28,9 @@ def open_split(
     examples: Examples,
     *,
     examples_per_shard: int,
-) -> RecordSetWriter:
-    """Prepare to write the records of a split.
+    logits: LogitColumns | None = None,
+) -> Layout:
+    """Describe the records of a task.
 
     Args:
         task: The task.
@@ -101,26 +39,50 @@ def open_split(
         words: Whole words, to be stored beside them.
         examples: How long they are.
         examples_per_shard: In a shard, at most.
-
-    Raises:
-        ValueError: as `RecordSetWriter`.
+        logits: Columns with a teacher's logits, which become knowledge.
     """
-    num_shards = math.ceil(split.rows / examples_per_shard)
     num_classes = len(task.labels) or 1
-    schema = Schema(
-        sentence_features(
-            examples.max_seq_length,
-            len(tokenizer.vocabulary),
-            num_classes,
-            has_labels=split.has_labels,
-            num_words=len(words.vocabulary) if words else 0,
-            is_pair=task.is_pair,
-        ),
-        examples.record_layout,
+    features = sentence_features(
+        examples.max_seq_length,
+        len(tokenizer.vocabulary),
+        num_classes,
+        has_labels=split.has_labels,
+        num_words=len(words.vocabulary) if words else 0,
+        is_pair=task.is_pair,
     )
-    return RecordSetWriter(
-        split.folder,
-        schema=schema,
+    knowledge: dict[str, Any] = {}
+    if logits is not None:
+        shapes = Shapes(
+            layout=examples.record_layout,
+            max_seq_length=examples.max_seq_length,
+            num_slots=0,
+            vocabulary_size=len(tokenizer.vocabulary),
+            num_classes=num_classes,
+        )
+        features += make_codec(("logits",), shapes).features()
+        # Who has said it is not known; the table stands for the teacher.
+        knowledge = {"knowledge": ["logits"], "teacher": split.fingerprint}
+
+    def encode(rows: list[Row]) -> Iterator[Example]:
+        most = examples.max_seq_length
+        pieces = laid_out(tokenizer, rows, most, split.keeps_masks)
+        whole = _joined(words, rows, most, words.tokenize) if words else None
+        for row, (ids, segments) in zip(rows, pieces, strict=True):
+            example = {"input_ids": ids, "segment_ids": segments}
+            if whole is not None:
+                example["word_ids"], places = next(whole)
+                if task.is_pair:
+                    example["word_segments"] = places
+            label = label_of(task, row, "")
+            if label is not None:
+                kind = np.int64 if task.labels else np.float32
+                example["labels"] = np.array([label], kind)
+            if logits is not None:
+                example["teacher_logits"] = logits.of(row)
+            yield example
+
+    return Layout(
+        schema=Schema(features, examples.record_layout),
         identity={
             "task": task.name,
             "split": split.name,
@@ -136,81 +98,31 @@ def open_split(
             "score_range": task.score_range,
             "metrics": list(task.metrics),
             "submission": task.submission,
+            **knowledge,
         },
-        shard_names=[
-            f"{split.name}-{i:05d}-of-{num_shards:05d}.tfrecord"
-            for i in range(num_shards)
-        ],
         files=tokenizer.files() | (words.files() if words else {}),
+        encode=encode,
     )
 
 
-def write_split(
-    task: SentenceTask,
-    split: Split,
-    writer: RecordSetWriter,
+def laid_out(
     tokenizer: Tokenizer,
-    words: Words | None,
-    examples: Examples,
-    *,
-    examples_per_shard: int,
-) -> dict[str, int]:
-    """Write the records of a split in the order of its table.
+    rows: list[Row],
+    max_length: int,
+    keeps_masks: bool = False,
+) -> Iterator[list[np.ndarray]]:
+    """Yield ids and segments of each row as a model reads it, int64.
 
-    Args: as `open_split`, which made the writer.
-
-    Returns:
-        `examples` and `shards`.
+    Args:
+        tokenizer: Of the pieces.
+        rows: The rows.
+        max_length: Tokens at most, special ones included.
+        keeps_masks: Whether the word [MASK] is that piece.
     """
-    if writer.finished is not None:
-        logging.info("%s is finished already.", split.folder)
-        return _summary(writer.finished)
-    missing = set(writer.missing())
-    rows = read_table(split.path, split.columns)
-    with Progress(
-        f"making {split.name} records", split.rows, unit=" rows"
-    ) as progress:
-        for name in writer.shard_names:
-            of_shard = itertools.islice(rows, examples_per_shard)
-            if name not in missing:
-                for _ in of_shard:
-                    progress.advance(1)
-                continue
-            with writer.shard(name) as shard:
-                for example in _examples(
-                    task, split, of_shard, tokenizer, words, examples
-                ):
-                    shard.add(example)
-                    progress.advance(1)
-    return _summary(writer.finish())
-
-
-def _examples(
-    task: SentenceTask,
-    split: Split,
-    rows: Iterator[Row],
-    tokenizer: Tokenizer,
-    words: Words | None,
-    examples: Examples,
-) -> Iterator[dict[str, np.ndarray]]:
-    most = examples.max_seq_length
     tokenize = tokenizer.tokenize
-    if split.keeps_masks:
-        tokenize = functools.partial(_with_masks, tokenizer)
-    while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
-        pieces = _joined(tokenizer, some, most, tokenize)
-        whole = _joined(words, some, most, words.tokenize) if words else None
-        for row, (ids, segments) in zip(some, pieces, strict=True):
-            example = {"input_ids": ids, "segment_ids": segments}
-            if whole is not None:
-                example["word_ids"], places = next(whole)
-                if task.is_pair:
-                    example["word_segments"] = places
-            label = label_of(task, row, "")
-            if label is not None:
-                kind = np.int64 if task.labels else np.float32
-                example["labels"] = np.array([label], kind)
-            yield example
+    if keeps_masks:
+        tokenize = functools.partial(tokenize_with_masks, tokenizer)
+    return _joined(tokenizer, rows, max_length, tokenize)
 
 
 def _joined(
@@ -219,36 +131,18 @@ def _joined(
     max_length: int,
     tokenize: Callable[[list[str]], list[list[int]]],
 ) -> Iterator[list[np.ndarray]]:
-    """Yield ids and segments of each row."""
     lines = [row.first for row in rows]
     lines += [row.second for row in rows if row.second is not None]
     ids = iter(tokenize(lines))
     firsts = [next(ids) for _ in rows]
     for row, first in zip(rows, firsts, strict=True):
         second = None if row.second is None else next(ids)
-        joined = tokenizer.join(first, second, max_length)
+        found = tokenizer.join(first, second, max_length)
         # A sentence without words has a type, too.
-        yield [np.array(values, np.int64) for values in joined]
-
-
-def _with_masks(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
-    """Tokenize lines in which the word [MASK] is that piece."""
-    parts = [_MASK.split(line) for line in lines]
-    ids = iter(tokenizer.tokenize([part for line in parts for part in line]))
-    found = []
-    for line in parts:
-        joined = next(ids)
-        for _ in line[1:]:
-            joined = [*joined, tokenizer.mask_id, *next(ids)]
-        found.append(joined)
-    return found
+        yield [np.array(values, np.int64) for values in found]
 
 
 def _identity_of(words: Words | None) -> dict[str, Any]:
     if words is None:
         return {}
     return {"words": {"fingerprint": words.fingerprint, **words.settings}}
-
-
-def _summary(records: RecordSet) -> dict[str, int]:
-    return {"examples": records.examples, "shards": len(records.shards)}

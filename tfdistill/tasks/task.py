@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfdistill.config.question_answering import Answering
 from tfdistill.records import Batch, RecordSet
-from tfdistill.text.tokenizer import Tokenizer
 
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
@@ -85,7 +84,8 @@ class Task:
     metrics: Mapping[str, bool]
     best_metric: str
     knowledge: tuple[str, ...]
-    transform: Callable[[RecordSet, Tokenizer, int], Transform | None]
+    # The tokenizer is of the kind that the task's models have.
+    transform: Callable[[RecordSet, Any, int], Transform | None]
     measure: Callable[
         [Mapping[str, Any], Batch, Mapping[str, Any] | None], Measured
     ]

@@ -10,15 +10,18 @@ from tfdistill.files import StrPath
 from tfdistill.tasks.glue import SentenceTask, path_of
 from tfdistill.text.tables import Columns, write_rows
 
-_SINGLE = ("sentence",)
-_PAIR = ("sentence1", "sentence2")
+_SINGLE: tuple[str, ...] = ("sentence",)
+_PAIR: tuple[str, ...] = ("sentence1", "sentence2")
 
 
 def transfer_columns(task: SentenceTask) -> Columns:
     """Returns where such a table of a task has what."""
-    first, second = _PAIR if task.is_pair else (*_SINGLE, None)
+    names = _PAIR if task.is_pair else _SINGLE
     return Columns(
-        first=first, second=second, label="label", optional=("label",)
+        first=names[0],
+        second=names[1] if task.is_pair else None,
+        label="label",
+        optional=("label",),
     )
 
 
@@ -83,15 +86,40 @@ def write_transfer_table(
     Raises:
         ValueError: as `write_rows`.
     """
+    none: tuple[str, ...] = ()
+    with_logits = ((*row, none) for row in rows)
+    return write_logits_table(path, task, with_logits, has_labels=has_labels)
+
+
+def write_logits_table(
+    path: StrPath,
+    task: SentenceTask,
+    rows: Iterable[tuple[Sequence[str], str | None, Sequence[str]]],
+    *,
+    has_labels: bool,
+    names: Sequence[str] = (),
+) -> int:
+    """Write sentences, their labels if they have some, and logits.
+
+    Args: as `write_transfer_table`, whose rows have logits as text behind
+        the label, and `names`: those of the logits' columns.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        ValueError: as `write_rows`.
+    """
     count = 0
 
     def cells() -> Iterable[tuple[str, ...]]:
         nonlocal count
-        for sentences, label in rows:
+        for sentences, label, logits in rows:
             count += 1
-            yield (*sentences, label or "") if has_labels else (*sentences,)
+            labels = (label or "",) if has_labels else ()
+            yield (*sentences, *labels, *logits)
 
-    names = _PAIR if task.is_pair else _SINGLE
-    header = (*names, "label") if has_labels else names
-    write_rows(path, cells(), header)
+    header = _PAIR if task.is_pair else _SINGLE
+    header += ("label",) if has_labels else ()
+    write_rows(path, cells(), (*header, *names))
     return count

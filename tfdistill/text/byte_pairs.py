@@ -16,7 +16,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,85 @@ def read_byte_pairs(
         ValueError: What they hold is no byte-level BPE.
         OSError: They cannot be read.
     """
+    vocabulary, merges = read_vocabulary_and_merges(path)
+    return BytePair(
+        vocabulary,
+        merges,
+        add_prefix_space=add_prefix_space,
+        source=str(path),
+    )
+
+
+def check_merges(
+    pieces: Container[str], merges: Iterable[Merge], source: str
+) -> None:
+    """Refuse merges of pieces, or to a piece, that are not there.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for first, second in merges:
+        for piece in (first, second, first + second):
+            if piece not in pieces:
+                raise ValueError(
+                    f"{source} lacks the piece {piece!r} of the merge "
+                    f"'{first} {second}'."
+                )
+
+
+def byte_level_encoder(
+    vocabulary: Sequence[str],
+    merges: Sequence[Merge],
+    *,
+    add_prefix_space: bool = False,
+    unknown: str | None = None,
+) -> Any:
+    """Returns the `tokenizers.Tokenizer` of a vocabulary.
+
+    Args:
+        vocabulary: The pieces in the order of their ids.
+        merges: Pairs of pieces, in the order in which they are merged.
+        add_prefix_space: Whether a line begins with a space though it has
+            none.
+        unknown: Piece of bytes that have none.
+    """
+    import tokenizers
+
+    encoder = tokenizers.Tokenizer(
+        tokenizers.models.BPE(
+            {piece: i for i, piece in enumerate(vocabulary)},
+            list(merges),
+            unk_token=unknown,
+        )
+    )
+    encoder.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+        add_prefix_space=add_prefix_space
+    )
+    encoder.decoder = tokenizers.decoders.ByteLevel()
+    return encoder
+
+
+def byte_level_files(
+    vocabulary: Sequence[str], merges: Iterable[Merge]
+) -> dict[str, bytes]:
+    """Returns `vocab.json` and `merges.txt`."""
+    ids = {piece: i for i, piece in enumerate(vocabulary)}
+    lines = [_VERSION, *map(" ".join, merges)]
+    return {
+        VOCABULARY: json.dumps(ids, ensure_ascii=False).encode(),
+        MERGES: "".join(f"{line}\n" for line in lines).encode(),
+    }
+
+
+def read_vocabulary_and_merges(
+    path: pathlib.Path,
+) -> tuple[list[str], list[Merge]]:
+    """Read `vocab.json`, and the `merges.txt` beside it.
+
+    Raises:
+        ValueError: What they hold is no byte-level BPE.
+        OSError: They cannot be read.
+    """
     merges = path.with_name(MERGES)
     try:
         text = merges.read_bytes().decode("utf-8")
@@ -85,11 +164,9 @@ def read_byte_pairs(
         ) from None
     # Only newlines end a merge; some pieces are other line separators.
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return BytePair(
+    return (
         in_order(read_json(path), path),
         parse_merges(filter(None, lines), merges),
-        add_prefix_space=add_prefix_space,
-        source=str(path),
     )
 
 
@@ -136,13 +213,7 @@ class BytePair:
         missing = [p for p in SPECIAL_PIECES if p not in ids]
         if missing:
             raise ValueError(f"{source} lacks the piece {missing[0]}.")
-        for first, second in merges:
-            for piece in (first, second, first + second):
-                if piece not in ids:
-                    raise ValueError(
-                        f"{source} lacks the piece {piece!r} of the merge "
-                        f"'{first} {second}'."
-                    )
+        check_merges(ids, merges, source)
         self.vocabulary = tuple(vocabulary)
         self.merges = tuple(merges)
         self.settings: dict[str, Any] = {"add_prefix_space": add_prefix_space}
@@ -166,19 +237,12 @@ class BytePair:
 
     @functools.cached_property
     def _encoder(self) -> Any:
-        import tokenizers
-
-        encoder = tokenizers.Tokenizer(
-            tokenizers.models.BPE(
-                {piece: i for i, piece in enumerate(self.vocabulary)},
-                list(self.merges),
-                unk_token="<unk>",
-            )
+        return byte_level_encoder(
+            self.vocabulary,
+            self.merges,
+            add_prefix_space=self.settings["add_prefix_space"],
+            unknown="<unk>",
         )
-        encoder.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
-            add_prefix_space=self.settings["add_prefix_space"]
-        )
-        return encoder
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each line, without special pieces."""
@@ -220,12 +284,7 @@ class BytePair:
 
     def files(self) -> dict[str, bytes]:
         """Returns `vocab.json` and `merges.txt`."""
-        ids = {piece: i for i, piece in enumerate(self.vocabulary)}
-        lines = [_VERSION, *map(" ".join, self.merges)]
-        return {
-            VOCABULARY: json.dumps(ids, ensure_ascii=False).encode(),
-            MERGES: "".join(f"{line}\n" for line in lines).encode(),
-        }
+        return byte_level_files(self.vocabulary, self.merges)
 
 
 def _next_visible(line: str) -> np.ndarray:

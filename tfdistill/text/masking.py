@@ -6,14 +6,18 @@ equal masks.
 """
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tfdistill.text.tokenizer import Tokenizer
+
 MASKED_PROB = 0.8
 # Of the rest, this share keeps the token and the others get a random one.
 KEPT_PROB = 0.5
+_MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
 
 
 def num_predictions(
@@ -100,3 +104,18 @@ def shuffle(values: list[Any], rng: random.Random) -> None:
         while j > i:
             j = draw(bits)
         values[i], values[j] = values[j], values[i]
+
+
+def tokenize_with_masks(
+    tokenizer: Tokenizer, lines: list[str]
+) -> list[list[int]]:
+    """Tokenize lines in which the word [MASK] is that piece."""
+    parts = [_MASK.split(line) for line in lines]
+    ids = iter(tokenizer.tokenize([part for line in parts for part in line]))
+    found = []
+    for line in parts:
+        together = next(ids)
+        for _ in line[1:]:
+            together = [*together, tokenizer.mask_id, *next(ids)]
+        found.append(together)
+    return found

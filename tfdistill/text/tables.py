@@ -132,6 +132,11 @@ def read_table(
         raise ValueError(f"{path} holds no rows{kept}.")
 
 
+def sentences_of(row: Row) -> tuple[str, ...]:
+    """Returns the sentence of a row, or both of a pair."""
+    return (row.first,) if row.second is None else (row.first, row.second)
+
+
 def read_header(
     path: StrPath, columns: Columns, *, kind: str = ""
 ) -> tuple[str, ...] | None:

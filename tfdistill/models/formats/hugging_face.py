@@ -36,8 +36,8 @@ def _read(folder: pathlib.Path) -> ModelContents:
     settings = read_json(path)
     kind = choose(path, settings, "model_type", "", MODEL_TYPES)
     config = make_config(path, kind.fields(path, settings))
-    source = str(_weights_file(folder, settings))
-    weights = _to_canonical(_read_tensors(folder, settings), kind, source)
+    source = str(weights_file(folder, settings))
+    weights = _to_canonical(read_tensors(folder, settings), kind, source)
     if "classifier/bias" in weights:
         num_classes = len(weights["classifier/bias"])
         check_classes(path, _classes_stated(settings), num_classes)
@@ -58,9 +58,14 @@ def _classes_stated(settings: Mapping[str, Any]) -> dict[str, int]:
     return stated
 
 
-def _weights_file(
+def weights_file(
     folder: pathlib.Path, settings: Mapping[str, Any]
 ) -> pathlib.Path:
+    """Find the file of a folder's weights, or the index of several.
+
+    Raises:
+        ValueError: There is none that is opened here.
+    """
     for name in (_WEIGHTS, _INDEX):
         if (folder / name).exists():
             return folder / name
@@ -78,8 +83,13 @@ def _weights_file(
     )
 
 
-def _read_tensors(folder: pathlib.Path, settings: Mapping[str, Any]) -> Weights:
-    path = _weights_file(folder, settings)
+def read_tensors(folder: pathlib.Path, settings: Mapping[str, Any]) -> Weights:
+    """Read all tensors of a folder under the names that they have there.
+
+    Raises:
+        ValueError: A file is damaged, missing or elsewhere.
+    """
+    path = weights_file(folder, settings)
     if path.name == _WEIGHTS:
         return load_tensors(path)[0]
     shard_of = read_json(path).get("weight_map")

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from absl import logging
 
 from tfdistill.models.bert import PRETRAINING_HEADS
+from tfdistill.models.causal import CausalConfig
 from tfdistill.models.formats import (
     google,
+    gpt2,
     hugging_face,
     preset,
     run_directory,
@@ -26,17 +28,20 @@ from tfdistill.models.weights import (
     of_parts,
     parts_in,
 )
+from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 
-# The first that matches reads. A run's own config.json is of another kind,
-# so run directories come first.
+# Formats of BERT. The first that matches reads. A run's own config.json is of
+# another kind, so run directories come first.
 READERS: dict[str, Reader] = {
     "run directory": run_directory.READER,
     "keras-nlp preset": preset.READER,
     "Hugging Face": hugging_face.READER,
     "Google": google.READER,
 }
+
+_ALL_READERS = {"GPT-2": gpt2.READER, **READERS}
 
 # Tables are commonly padded to a multiple of at most this many rows.
 _PADDED_ROWS = 128
@@ -56,7 +61,7 @@ class LoadedModel:
     """
 
     model: Model
-    tokenizer: Tokenizer | Words
+    tokenizer: Tokenizer | Words | CausalTokenizer
     parts: frozenset[str]
     fingerprint: str
 
@@ -102,7 +107,17 @@ def load_model(
         )
     _check_vocabulary(folder, contents)
     config, weights = _without_padded_rows(contents)
-    if "classifier" in heads and num_classes not in (0, config.num_classes):
+    if isinstance(config, CausalConfig):
+        if "causal_lm" not in heads:
+            raise ValueError(
+                f"{contents.source} is a language model, which the task has "
+                "no use for."
+            )
+    elif "causal_lm" in heads:
+        raise ValueError(
+            f"{contents.source} is a {kind_of(config)} and no language model."
+        )
+    elif "classifier" in heads and num_classes not in (0, config.num_classes):
         if "classifier" in needs:
             raise ValueError(
                 f"{contents.source} tells {config.num_classes} classes apart, "
@@ -141,7 +156,7 @@ def _with_classes(contents: ModelContents) -> ModelContents:
 def _read(folder: pathlib.Path) -> ModelContents:
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}.")
-    for reader in READERS.values():
+    for reader in _ALL_READERS.values():
         if reader.matches(folder):
             try:
                 return reader.read(folder)
@@ -150,7 +165,7 @@ def _read(folder: pathlib.Path) -> ModelContents:
                     f"{folder} cannot be read as a model: {error}."
                 ) from None
     looked_for = ", ".join(
-        f"{reader.looks_for} ({name})" for name, reader in READERS.items()
+        f"{reader.looks_for} ({name})" for name, reader in _ALL_READERS.items()
     )
     raise ValueError(
         f"{folder} is no model folder of a known format: looked for "
@@ -177,6 +192,7 @@ def _without_padded_rows(
     by_piece = (
         "bert/embeddings/word_embeddings",
         "cls/predictions/output_bias",
+        "causal/encoder/word_embeddings/table",
     )
     return config, {
         name: array[:pieces] if name in by_piece else array

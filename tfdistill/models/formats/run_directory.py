@@ -2,7 +2,8 @@
 
 model.json          kind, configuration, parts, casing; written last
 model.safetensors   weights by canonical name, with check sums
-vocab.txt, or vocab.json and merges.txt; words.txt of models of words
+vocab.txt, or vocab.json and merges.txt; words.txt of models of words and of
+language models of words
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
+from tfdistill.models.causal import CausalConfig
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import require
 from tfdistill.models.kinds import KINDS, kind_of
@@ -25,6 +27,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.models.words import WordConfig
 from tfdistill.tensors import load_tensors, save_tensors
+from tfdistill.text.causal import CausalTokenizer, read_causal_tokenizer
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
 from tfdistill.text.words import Words, read_words
 
@@ -36,7 +39,7 @@ _WEIGHTS = "model.safetensors"
 
 def save_model(
     model: Model,
-    tokenizer: Tokenizer | Words,
+    tokenizer: Tokenizer | Words | CausalTokenizer,
     *,
     parts: Collection[str],
     path: str | os.PathLike[str],
@@ -74,7 +77,7 @@ def save_model(
     )
 
 
-def _checksum(tokenizer: Tokenizer | Words) -> str:
+def _checksum(tokenizer: Tokenizer | Words | CausalTokenizer) -> str:
     content = b"".join(tokenizer.files().values())
     return hashlib.sha256(content).hexdigest()
 
@@ -106,9 +109,11 @@ def _read(folder: pathlib.Path) -> ModelContents:
             f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
         )
     config = _config(path, settings)
-    tokenizer: Tokenizer | Words
+    tokenizer: Tokenizer | Words | CausalTokenizer
     if isinstance(config, WordConfig):
         tokenizer = read_words(folder, settings)
+    elif isinstance(config, CausalConfig):
+        tokenizer = read_causal_tokenizer(folder)
     else:
         tokenizer = read_tokenizer(folder, settings)
     if _checksum(tokenizer) != settings["vocabulary_sha256"]:
