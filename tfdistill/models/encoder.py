@@ -15,7 +15,6 @@ from tfdistill.models.layers import (
     Embedding,
     LayerNorm,
     Linear,
-    activate,
     bias_without_keys_gradient,
     truncated_normal,
 )
@@ -99,7 +98,7 @@ class EncoderLayer(keras.layers.Layer):
         )
         attended = self._drop(self.attention_output(context), noise, batch)
         x = self.attention_norm(x + attended)
-        inner = activate(self.intermediate(x), self.config.activation)
+        inner = self.intermediate(x, activation=self.config.activation)
         x = self.output_norm(
             x + self._drop(self.output_dense(inner), noise, batch)
         )
@@ -119,17 +118,16 @@ class EncoderLayer(keras.layers.Layer):
         bias: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         dim = self.config.hidden_dim
-        kernel = self.qkv.kernel.value
         if positions is None:
-            qkv = tf.nn.bias_add(tf.matmul(x, kernel), bias)
+            qkv = self.qkv(x, bias=bias)
             q, k, v = self._by_head(qkv, batch, length, 3)
             return q, k, v
         chosen = tf.gather(
             tf.reshape(x, [batch, length, dim]), positions, batch_dims=1
         )
         chosen = tf.reshape(chosen, [-1, dim])
-        q = tf.nn.bias_add(tf.matmul(chosen, kernel[:, :dim]), bias[:dim])
-        kv = tf.nn.bias_add(tf.matmul(x, kernel[:, dim:]), bias[dim:])
+        q = self.qkv(chosen, bias=bias, columns=slice(dim))
+        kv = self.qkv(x, bias=bias, columns=slice(dim, None))
         (q,) = self._by_head(q, batch, positions.shape[1], 1)
         k, v = self._by_head(kv, batch, length, 2)
         return q, k, v

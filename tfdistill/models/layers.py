@@ -60,8 +60,20 @@ def _seed_of(seed: int, name: str) -> list[int]:
     return [seed, zlib.crc32(name.encode()) & 0x7FFFFFFF]
 
 
+# Inference in another way: input, bias, activation, columns of the kernel.
+Product = Callable[[tf.Tensor, tf.Tensor, str, slice], tf.Tensor]
+_ALL = slice(None)
+
+
 class Linear(keras.layers.Layer):
-    """`x @ kernel + bias` on the last axis of a matrix."""
+    """`x @ kernel + bias` on the last axis of a matrix.
+
+    Attributes:
+        product: Takes the place of the product, its bias and its activation
+            where it is set.
+    """
+
+    product: Product | None = None
 
     def __init__(
         self,
@@ -83,9 +95,30 @@ class Linear(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Map `[…, input_dim]` (a matrix) to `[…, output_dim]`."""
-        return tf.nn.bias_add(tf.matmul(x, self.kernel.value), self.bias.value)
+    def call(
+        self,
+        x: tf.Tensor,
+        activation: str = "linear",
+        bias: tf.Tensor | None = None,
+        columns: slice = _ALL,
+    ) -> tf.Tensor:
+        """Map a matrix `[N, input_dim]` to `[N, output_dim]`.
+
+        Args:
+            x: The matrix.
+            activation: Applied to what comes out.
+            bias: Taken for the layer's own, `[output_dim]`.
+            columns: Of the outputs, those to compute.
+        """
+        bias = self.bias.value if bias is None else bias
+        if columns != _ALL:
+            bias = bias[columns]
+        if self.product is not None:
+            return self.product(x, bias, activation, columns)
+        kernel = self.kernel.value
+        if columns != _ALL:
+            kernel = kernel[:, columns]
+        return activate(tf.nn.bias_add(tf.matmul(x, kernel), bias), activation)
 
 
 class LayerNorm(keras.layers.Layer):
