@@ -19,7 +19,7 @@ LAYERS = [
     {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
     {"scoring"},
-    {"experiment", "sweeps"},
+    {"experiment", "sweeps", "reporting"},
     {
         "extract_wikipedia",
         "make_vocab",
@@ -31,6 +31,7 @@ LAYERS = [
         "distill",
         "evaluate",
         "predict",
+        "report",
         "sweep",
     },
 ]

@@ -29,6 +29,7 @@ def run_command(
     *groups: type[Options],
     needs: Sequence[str],
     example: str,
+    arguments: str = "",
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
     """Run `main` with options read from the command line, then exit.
@@ -44,6 +45,9 @@ def run_command(
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
         example: Arguments of a typical call, for the usage text.
+        arguments: What arguments that are no flags stand for, such as RUN;
+            `main` is called with a tuple of them before its options, of at
+            least one. Empty: there must be none.
         argv: Command line; `sys.argv` where it is None.
     """
     argv = list(sys.argv if argv is None else argv)
@@ -55,11 +59,19 @@ def run_command(
     try:
         process = this_process()
         _set_up_logging(process)
-        values = _parse(argv)
+        values, given = _parse(argv)
         if len(argv) == 1 or values["help"].value:
-            sys.stderr.write(_usage(command, main, groups, needs, example))
+            sys.stderr.write(
+                _usage(command, main, groups, needs, arguments, example)
+            )
             sys.exit(0 if values["help"].value else EXIT_USAGE)
-        chosen = [_build(group, values) for group in groups]
+        chosen: list[Any] = [_build(group, values) for group in groups]
+        if not arguments:
+            _refuse(given)
+        elif not given:
+            raise ValueError(f"{arguments} is needed. Example: {usage}")
+        else:
+            chosen = [tuple(given), *chosen]
         missing = [n for n in needs if values[n].value in (None, "", [])]
         if missing:
             raise FlagNeededError(missing[0])
@@ -116,9 +128,10 @@ def read_options(
             is one line.
     """
     try:
-        values = _parse(["", *arguments])
+        values, given = _parse(["", *arguments])
     except flags.Error as error:
         raise ValueError(_in_one_line(error)) from None
+    _refuse(given)
     return [_build(group, values) for group in groups]
 
 
@@ -194,7 +207,8 @@ def _in_one_line(error: Exception, usage: str = "") -> str:
     return message or name
 
 
-def _parse(argv: list[str]) -> flags.FlagValues:
+def _parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
+    """Returns the flags, and the arguments that are none."""
     values = flags.FlagValues()
     for group in options.ALL:
         for field in dataclasses.fields(group):
@@ -209,12 +223,15 @@ def _parse(argv: list[str]) -> flags.FlagValues:
         raise ValueError(
             f"A --flagfile is not UTF-8: byte {error.start} cannot be decoded."
         ) from None
-    if rest:
+    return values, rest
+
+
+def _refuse(given: Sequence[str]) -> None:
+    if given:
         raise ValueError(
-            f"Unexpected argument {rest[0]!r}: settings are given as "
+            f"Unexpected argument {given[0]!r}: settings are given as "
             "--name=value."
         )
-    return values
 
 
 def _read_flags(argv: list[str], values: flags.FlagValues) -> list[str]:
@@ -274,11 +291,13 @@ def _usage(
     main: Callable,
     groups: Sequence[type[Options]],
     needs: Sequence[str],
+    arguments: str,
     example: str,
 ) -> str:
     lines = [(main.__doc__ or "").strip().splitlines()[0], ""]
-    if needs:
-        lines.append("Needs: " + ", ".join(f"--{name}" for name in needs))
+    needed = [*([arguments] if arguments else []), *(f"--{n}" for n in needs)]
+    if needed:
+        lines.append("Needs: " + ", ".join(needed))
     lines += [
         f"Example: python -m {command} {example}",
         "Any flag can stand in a file given as --flagfile=FILE.",

@@ -58,7 +58,9 @@ class Artefacts(Options):
     eval_input: str = option(
         "", "SQuAD JSON that --eval_records are made from."
     )
-    output: str = option("", "Table that augment writes.")
+    output: str = option(
+        "", "What augment, report or export writes: a table, page or folder."
+    )
     vectors_file: str = option(
         "", "Word vectors: GloVe's or word2vec's text, or word2vec's binary."
     )
