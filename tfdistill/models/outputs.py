@@ -6,6 +6,8 @@ computes only the fields that were asked for:
     logits                 task logits; masked LM: `[B, P, V]`; spans:
                            `[B, 2, L]`, of beginning and end
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
+    head_states            `[B, P, D]`: what the masked-LM head's output layer
+                           makes logits of
     pooled                 `[B, D]`
     hidden_states          by number, 0 to N: `[B, L, D]`, embeddings first
     attention_scores       by layer, 0 to N - 1: `[B, H, L, L]`, scaled by
@@ -30,6 +32,7 @@ LAYERED_FIELDS = ("hidden_states", *ATTENTION_FIELDS)
 FIELDS = (
     "logits",
     "next_sentence_logits",
+    "head_states",
     "pooled",
     *LAYERED_FIELDS,
 )

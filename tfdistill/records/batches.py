@@ -20,7 +20,6 @@ Batch = dict[str, tf.Tensor]
 # Called with a decoded batch and its examples' positions in the stream.
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
-_READ_BUFFER_BYTES = 8 << 20
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
 
@@ -70,9 +69,9 @@ def training_batches(
     starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
 
     def shard(number: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(
-            paths[number], buffer_size=_READ_BUFFER_BYTES
-        ).enumerate(start=starts[number])
+        return records.schema.read(paths[number]).enumerate(
+            start=starts[number]
+        )
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         shards = tf.random.experimental.stateless_shuffle(
@@ -151,10 +150,7 @@ def evaluation_batches(
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
     stream = (
-        tf.data.TFRecordDataset(
-            [str(s.path) for s in records.shards],
-            buffer_size=_READ_BUFFER_BYTES,
-        )
+        records.schema.read([str(s.path) for s in records.shards])
         .enumerate()
         .batch(batch_size)
         .map(

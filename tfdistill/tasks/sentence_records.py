@@ -117,6 +117,7 @@ def open_split(
             is_pair=task.is_pair,
         ),
         examples.record_layout,
+        examples.record_compression,
     )
     return RecordSetWriter(
         split.folder,

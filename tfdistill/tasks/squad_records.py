@@ -129,7 +129,8 @@ def _open(
             len(tokenizer.vocabulary),
             num_questions=len(file.questions),
             num_characters=max(len(q.context) for q in file.questions),
-        )
+        ),
+        compression=examples.record_compression,
     )
     num_shards = math.ceil(len(file.questions) / windows.questions_per_shard)
     writer = RecordSetWriter(
