@@ -20,7 +20,7 @@ torch and transformers need not be installed beside tfdistill: with
 import argparse
 import json
 import pathlib
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -132,7 +132,10 @@ def count_lines_that_differ(
     """Returns the number of lines whose ids are others than theirs."""
     from tfdistill.models.formats import load_model
 
-    ours = load_model(model).tokenizer.tokenize(read_lines(text))
+    from tfdistill.text.tokenizer import Tokenizer
+
+    tokenizer = cast(Tokenizer, load_model(model).tokenizer)
+    ours = tokenizer.tokenize(read_lines(text))
     ends = np.cumsum(theirs["lengths"])
     lines = np.split(theirs["ids"], ends[:-1])
     return sum(a != b.tolist() for a, b in zip(ours, lines, strict=True))

@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import tempfile
+from typing import cast
 
 import keras_hub
 import numpy as np
@@ -25,7 +26,7 @@ from tfdistill.models.families import family_of
 from tfdistill.models.formats import load_model
 from tfdistill.models.formats.preset import save_preset
 from tfdistill.models.weights import assign_weights, named_weights
-from tfdistill.text.words import Words
+from tfdistill.text.tokenizer import Tokenizer
 
 
 def main() -> None:
@@ -33,8 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     loaded = load_model(parser.parse_args().model)
-    tokenizer = loaded.tokenizer
-    assert not isinstance(tokenizer, Words)
+    tokenizer = cast(Tokenizer, loaded.tokenizer)
     family = family_of(tokenizer, loaded.model.config)
     config = dataclasses.replace(loaded.model.config, **family.conventions)
     ours = Bert(config)

@@ -32,6 +32,7 @@ from tfdistill.distillation import (
     FEATURES,
     LOGITS,
     OBJECTIVES,
+    Declared,
     bind_objectives,
     declare_objectives,
     live_teacher,
@@ -42,7 +43,9 @@ from tfdistill.models.outputs import Model
 from tfdistill.models.specs import build_student, needs_teacher
 from tfdistill.records import (
     DISTRIBUTION,
+    Codec,
     RecordSet,
+    drawn_pieces,
     open_record_set,
     stored_pieces,
 )
@@ -92,7 +95,9 @@ def distill(
     task = find_task(general.task, records, answering)
     training = assembly.with_steps(training, records)
     is_recorded = bool(needs) and path == artefacts.knowledge_records
-    gives = records.codec().gives if is_recorded else frozenset[str]()
+    codec = records.codec() if is_recorded else None
+    gives = codec.gives if codec else frozenset[str]()
+    _check_knowledge(declared, records, task, codec)
     # Which features are read is only known once objectives are bound.
     is_live = not needs <= ({LOGITS, DISTRIBUTION} & {_need(x) for x in gives})
     teachers = []
@@ -145,13 +150,6 @@ def distill(
         source = live_teacher(models)
     if is_recorded:
         source = recorded_teacher(records.codec(), source)
-    stored = stored_pieces(records.codec()) if DISTRIBUTION in gives else None
-    size = task.num_classes or len(tokenizer.vocabulary)
-    for objective in objectives:
-        try:
-            objective.loss.check(stored, size)
-        except ValueError as error:
-            raise ValueError(f"--objective={objective.name}: {error}") from None
     return experiment.run_training(
         assembly.Assembly(
             student=start.model,
@@ -174,6 +172,22 @@ def distill(
         knowledge,
         training,
     )
+
+
+def _check_knowledge(
+    declared: list[Declared],
+    records: RecordSet,
+    task: Task,
+    codec: Codec | None,
+) -> None:
+    """Refuse objectives that the recorded knowledge will not do for."""
+    ids = records.schema.feature("input_ids")
+    size = task.num_classes or (ids.limit if ids else 0)
+    stored, drawn = None, 0
+    if codec is not None and DISTRIBUTION in codec.gives:
+        stored, drawn = stored_pieces(codec), drawn_pieces(codec)
+    for one in declared:
+        one.check(stored, size, drawn)
 
 
 def _need(field: str) -> str:

@@ -21,6 +21,7 @@ from tfdistill.config.options import (
 from tfdistill.distillation.extraction import (
     check_open,
     extract_shards,
+    knowledge_files,
     knowledge_schema,
 )
 from tfdistill.models.configuration import BertConfig
@@ -75,13 +76,18 @@ def extract_teacher(
         "teacher_shape": shape,
         "records": records.fingerprint,
     }
+    files = {
+        **tokenizer.files(),
+        **(words.files() if words else {}),
+        **knowledge_files(codec, teacher.model),
+    }
     check_same(replicas, identity)
     writer = RecordSetWriter(
         artefacts.knowledge_records,
         schema=schema,
         identity=identity,
         shard_names=[shard.path.name for shard in records.shards],
-        files=tokenizer.files() | (words.files() if words else {}),
+        files=files,
     )
     done = {"shards": 0, "examples": 0}
     if from_chief(replicas, lambda: writer.finished is not None):

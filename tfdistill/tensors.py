@@ -40,6 +40,26 @@ def save_tensors(
     Raises:
         OSError: It cannot be written.
     """
+    arrays, checked = _with_checksums(tensors, metadata)
+    with write_atomically(path) as temporary:
+        try:
+            safetensors.numpy.save_file(arrays, temporary, metadata=checked)
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}.") from None
+
+
+def tensors_as_bytes(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> bytes:
+    """Returns what `save_tensors` would write."""
+    arrays, checked = _with_checksums(tensors, metadata)
+    made: bytes = safetensors.numpy.save(arrays, metadata=checked)
+    return made
+
+
+def _with_checksums(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     # safetensors writes memory as it lies, so it must lie in C order.
     arrays = {
         name: np.require(array, requirements="C")
@@ -47,15 +67,7 @@ def save_tensors(
     }
     checksums = {name: _checksum(array) for name, array in arrays.items()}
     checksums[_METADATA] = _metadata_checksum(metadata)
-    with write_atomically(path) as temporary:
-        try:
-            safetensors.numpy.save_file(
-                arrays,
-                temporary,
-                metadata={**metadata, _CHECKSUMS: json.dumps(checksums)},
-            )
-        except safetensors.SafetensorError as error:
-            raise OSError(f"{path} cannot be written: {error}.") from None
+    return arrays, {**metadata, _CHECKSUMS: json.dumps(checksums)}
 
 
 def load_tensors(

@@ -1,6 +1,5 @@
 """Every example is seen as often as it should be, in one global order."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -9,7 +8,6 @@ import tensorflow as tf
 from small_records import write_set, write_uneven_set
 
 from tfdistill.records import (
-    Feature,
     evaluation_batches,
     read_feature,
     training_batches,
@@ -134,18 +132,6 @@ def test_record_index_is_that_of_the_set(records):
 def test_a_feature_is_read_in_the_order_of_the_set(records):
     found = read_feature(records, "input_ids")
     assert found[:, 1].tolist() == list(range(50))
-
-
-def test_a_feature_is_read_without_the_others(records):
-    """Knowledge of layers may be a thousand times as large as labels."""
-    another = Feature(name="hidden_states", length=384)
-    schema = dataclasses.replace(
-        records.schema, features=(*records.schema.features, another)
-    )
-    records = dataclasses.replace(records, schema=schema)
-    assert read_feature(records, "input_ids").shape[0] == 50
-    with pytest.raises(ValueError):
-        next(evaluation_batches(records, batch_size=5, process_slice=(0, 5)))
 
 
 def test_example_index_is_that_of_the_global_batch(records):

@@ -78,19 +78,21 @@ def test_top_k(layout, k):
             order = np.argsort(-LOG_PROBS[row, slot], kind="stable")[:k]
             ids = found.ids[row, slot].numpy()
             np.testing.assert_array_equal(ids, order)
-            np.testing.assert_allclose(
-                found.log_probs[row, slot],
-                LOG_PROBS[row, slot, order],
-                atol=1e-5,
-            )
+            exact = LOG_PROBS[row, slot, order]
+            # The bound that `records.log_probs` states.
+            error = np.sqrt(-24 * exact) / 254 + 6 / 254**2
+            if layout == "plain":
+                error = 1e-5
+            stored_ = found.log_probs[row, slot]
+            assert (np.abs(stored_ - exact) <= error).all()
             rest = np.delete(np.exp(LOG_PROBS[row, slot]), order).sum()
             if layout == "packed":
                 tail = np.exp(float(found.tail_log_mass[row, slot]))
-                np.testing.assert_allclose(tail, rest, rtol=1e-4, atol=1e-30)
+                np.testing.assert_allclose(tail, rest, rtol=2e-4, atol=1e-10)
             # Acceptance: a probability is one, and dropped ones are smaller.
             probs = np.exp(found.log_probs[row, slot].numpy())
             assert (probs >= 0).all() and (probs <= 1).all()
-            assert probs.sum() <= 1 + 1e-6
+            assert probs.sum() <= (1.05 if layout == "packed" else 1 + 1e-6)
             assert len(set(ids.tolist())) == k
             assert ids[0] == LOG_PROBS[row, slot].argmax()
 
@@ -125,8 +127,8 @@ def test_ties_at_the_edge_are_counted_in_the_tail():
 
 
 def test_smaller_k_is_a_prefix():
-    found, _, _ = stored("top_k(k=6)", "packed")
-    less, _, _ = stored("top_k(k=2)", "packed")
+    found, _, _ = stored("top_k(k=6, bits=32)", "packed")
+    less, _, _ = stored("top_k(k=2, bits=32)", "packed")
     cut = truncate(found, 2)
     np.testing.assert_array_equal(cut.ids[0], less.ids[0])
     np.testing.assert_allclose(cut.log_probs[0], less.log_probs[0])
@@ -246,9 +248,11 @@ def test_logits(layout, num_classes):
     assert batch["labels"].numpy().tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("bits", "exact"), [("", 2.0**-11), (", bits=32", 0)])
+@pytest.mark.parametrize(
+    ("bits", "error"), [("", 9e-3), (", bits=16", 4e-5), (", bits=32", 0)]
+)
 @pytest.mark.parametrize("length", [8, 10])
-def test_features(bits, exact, length):
+def test_features(bits, error, length):
     """The teacher's batch was padded to 8 tokens, the student's to more."""
     spec = (
         "features(hidden_states=[0, 3], attention_scores=[2], queries=[1], "
@@ -274,7 +278,8 @@ def test_features(bits, exact, length):
             expected[row][own] = one[own]
         sizes = [length if n == 8 else n for n in one.shape]
         assert full.shape == (len(TOKENS), *sizes)
-        np.testing.assert_allclose(full, expected, rtol=exact)
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(full, expected, rtol=0, atol=error * largest)
     assert {field: set(numbers) for field, numbers in found.items()} == {
         "hidden_states": {0, 3},
         "attention_scores": {2},
@@ -342,7 +347,7 @@ def test_distributions_and_features_together():
         (["features(keys=all)"], r"keys=all\) is no list such as"),
         (["features"], "name some of hidden_states, attention_scores, queries"),
         (["features(bits=32)"], "name some of hidden_states"),
-        (["features(hidden_states=[0], bits=8)"], "bits=8.*16 and 32 are pos"),
+        (["features(hidden_states=[0], bits=4)"], "bits=4.*8, 16 or 32"),
         (["features(logits=[0])"], "Known: hidden_states, .*, bits"),
         (["logits", "logits"], "logits, logits: stored twice"),
         (
@@ -360,16 +365,18 @@ def test_wrong_specs_for_sentences_are_refused(specs, message):
 
 
 def test_what_does_not_go_with_the_records_is_refused():
-    with pytest.raises(ValueError, match=r"features .* packed records only"):
+    with pytest.raises(ValueError, match=r"features: .* packed records only"):
         make_codec(["features(keys=[0])"], of_sentences("plain"))
     with pytest.raises(ValueError, match=r"for pieces there is top_k\(k=all\)"):
         make_codec(["logits"], shapes())
 
 
 def test_packed_types_are_narrow():
-    assert Feature(name="x", length=1, limit=256).stored.itemsize == 1
-    assert Feature(name="x", length=1, limit=257).stored.itemsize == 2
-    assert Feature(name="x", length=1, limit=65537).stored.itemsize == 4
+    for limit, width in (
+        *((2, 1), (256, 1), (257, 2), (1 << 16, 2)),
+        *((65537, 3), (1 << 24, 3), ((1 << 24) + 1, 4)),
+    ):
+        assert Feature(name="x", length=1, limit=limit).packing.size(1) == width
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])

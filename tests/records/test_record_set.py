@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from small_records import SCHEMA, example, write_set
 
+from tfdistill.files import write_json
 from tfdistill.records import DISTRIBUTION, RecordSetWriter, open_record_set
+from tfdistill.records.manifest import digest
 
 SIZES = [5, 3, 0, 4]
 
@@ -67,11 +69,8 @@ def test_manifest_cannot_point_elsewhere(tmp_path):
     path = tmp_path / "set" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["shards"][0]["name"] = "../../etc/passwd"
-    from tfdistill.records.record_set import digest
-
     manifest.pop("digest")
-    manifest["digest"] = digest(manifest)
-    path.write_text(json.dumps(manifest))
+    write_json(path, manifest | {"digest": digest(manifest)})
     with pytest.raises(ValueError, match=r"set/passwd is missing"):
         open_record_set(str(tmp_path / "set"))
 
@@ -140,7 +139,9 @@ def test_other_identity_is_refused(tmp_path):
         writer_for(tmp_path / "unfinished", {"task": "other"})
     write_set(tmp_path / "set", SIZES)
     assert writer_for(tmp_path / "set").finished is not None
-    with pytest.raises(ValueError, match="holds other records"):
+    with pytest.raises(
+        ValueError, match='other input or settings: task is "mlm" there'
+    ):
         writer_for(tmp_path / "set", {"task": "other"})
 
 

@@ -173,11 +173,16 @@ def test_tokens_are_counted(layout, vocabulary_size):
 AXES = [("L", 3), (2, "L", 3), (2, "L", "L"), ("L", "L"), ("P", 3), (3,), (1,)]
 
 
-def beside(axes, bits=32, layout="packed", length=12):
+def beside(axes, code="float32", layout="packed", length=12):
     """Inputs of at most 12 tokens and a feature of some axes beside them."""
     size = int(np.prod([{"L": length, "P": 4}.get(a, a) for a in axes]))
-    feature = Feature(name="inside", length=size, axes=axes, bits=bits)
-    return Schema((*input_features(length, 100), feature), layout)
+    feature = Feature(name="inside", length=size, axes=axes, code=code)
+    slots = [
+        f
+        for f in schema(layout, 100, length, has_next_sentence=False).features
+        if f.name.startswith("masked")
+    ]
+    return Schema((*input_features(length, 100), *slots, feature), layout)
 
 
 def example_beside(values):
@@ -185,6 +190,8 @@ def example_beside(values):
     return {
         "input_ids": tokens,
         "segment_ids": np.zeros_like(tokens),
+        "masked_lm_positions": np.arange(2),
+        "masked_lm_ids": np.arange(2),
         "inside": values[1].ravel(),
     }
 
@@ -195,10 +202,14 @@ def drawn(axes, tokens, slots=2):
     return np.random.default_rng(tokens).normal(size=shape)
 
 
-@pytest.mark.parametrize("bits", [32, 16])
+# How far what is read back may be from the largest value.
+PRECISION = {"float32": 1e-7, "blocks16": 4e-5, "blocks8": 9e-3}
+
+
+@pytest.mark.parametrize("code", PRECISION)
 @pytest.mark.parametrize("axes", AXES, ids=str)
-def test_features_with_axes(axes, bits):
-    made = beside(axes, bits)
+def test_features_with_axes(axes, code):
+    made = beside(axes, code)
     stored = [(n, drawn(axes, n)) for n in (5, 1, 7)]
     serialized = [made.encode(example_beside(x)) for x in stored]
     for length in (7, 10, None):
@@ -213,36 +224,55 @@ def test_features_with_axes(axes, bits):
             if "P" in axes:
                 # These keep their flat form, which codecs know.
                 row = row.reshape(shape)
-            np.testing.assert_allclose(
-                row, expected, rtol=2.0**-11 if bits == 16 else 1e-7
-            )
+            error = PRECISION[code] * np.abs(values).max() + 1e-6
+            np.testing.assert_allclose(row, expected, rtol=0, atol=error)
         assert batch["input_ids"].shape == (3, sizes["L"])
 
 
-def test_half_as_many_bits_take_half_the_room():
+def test_blocks_take_their_bits_and_no_more():
     sizes = {
-        bits: len(
-            beside(("L", 50), bits).encode(
+        code: len(
+            beside(("L", 50), code).encode(
                 example_beside((7, drawn(("L", 50), 7)))
             )
         )
-        for bits in (32, 16)
+        for code in PRECISION
     }
-    assert sizes[32] - sizes[16] == 7 * 50 * 2
+    assert sizes["float32"] - sizes["blocks16"] == 7 * 50 * 2
+    assert sizes["float32"] - sizes["blocks8"] == 7 * 50 * 3
 
 
-@pytest.mark.parametrize("value", [7e4, -1e30, np.inf, np.nan])
-def test_what_16_bits_cannot_hold_is_refused(value):
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (1e9, r"'inside' holds 1e\+09, which does not fit in 16 bits"),
+        (-1e30, r"'inside' holds 1e\+30, which does not fit"),
+        (np.inf, "'inside' holds a value that is not finite"),
+        (np.nan, "'inside' holds a value that is not finite"),
+    ],
+)
+def test_what_blocks_cannot_hold_is_refused(value, says):
     values = np.array([1.0, value])
-    says = r"'inside' holds \S+, which does not fit in 16 bits"
     with pytest.raises(ValueError, match=says):
-        beside((2,), bits=16).encode(example_beside((5, values)))
-    beside((2,), bits=32).encode(example_beside((5, values)))
-    largest = np.array([65504.0, -65504.0])
-    batch = beside((2,), bits=16)
-    serialized = [batch.encode(example_beside((5, largest)))]
-    found = batch.decode(tf.constant(serialized))["inside"]
-    assert found.numpy().tolist() == [largest.tolist()]
+        beside((2,), "blocks16").encode(example_beside((5, values)))
+    beside((2,)).encode(example_beside((5, values)))
+
+
+def test_lists_that_do_not_belong_together_are_refused():
+    fewer = EXAMPLE | {"masked_lm_ids": np.array([2197])}
+    with pytest.raises(
+        ValueError, match=r"'masked_lm_ids' holds 1 .*expected 2"
+    ):
+        schema("packed").encode(fewer)
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:-1], lambda x: x + b"x"])
+def test_an_example_of_other_length_is_refused(change):
+    made = schema("packed")
+    wrong = change(made.encode(EXAMPLE))
+    expected = f"(?s)an example has.*{len(wrong)}.*bytes where"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=expected):
+        made.decode(tf.constant([made.encode(EXAMPLE), wrong]))
 
 
 def test_plain_layout_has_features_of_classes():
@@ -256,6 +286,6 @@ def test_plain_layout_has_features_of_classes():
 
 @pytest.mark.parametrize("axes", AXES, ids=str)
 def test_axes_are_kept_in_json(axes):
-    made = beside(axes, bits=16)
+    made = beside(axes, "blocks16")
     stored = json.loads(json.dumps(made.to_json()))
     assert Schema.from_json(stored) == made

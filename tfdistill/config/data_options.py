@@ -41,6 +41,12 @@ class Examples(Options):
         "write them.",
         choices=("packed", "plain"),
     )
+    record_compression: str = option(
+        "none",
+        "zlib, or none: how shards are compressed, and those of knowledge "
+        "that is added to them.",
+        choices=("none", "zlib"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.models.bert import Bert
 from tfdistill.models.outputs import Model
 from tfdistill.progress import Progress
 from tfdistill.records import (
+    HEAD_STATES,
     Batch,
     Codec,
+    OutputLayer,
     RecordSet,
     RecordSetWriter,
     Schema,
     evaluation_batches,
 )
-from tfdistill.records.record_set import Shard
+from tfdistill.records.shards import Shard
 from tfdistill.replicas import Replicas, from_chief, share
 
 
@@ -48,11 +51,20 @@ def check_open(records: RecordSet) -> None:
 def knowledge_schema(records: RecordSet, codec: Codec) -> tuple[Schema, Schema]:
     """Returns the schemas of what is added and of the whole."""
     added = codec.features()
-    layout = records.schema.layout
     return (
-        Schema(added, layout),
-        Schema((*records.schema.features, *added), layout),
+        dataclasses.replace(records.schema, features=added),
+        dataclasses.replace(
+            records.schema, features=(*records.schema.features, *added)
+        ),
     )
+
+
+def knowledge_files(codec: Codec, teacher: Model) -> dict[str, bytes]:
+    """Returns what of the teacher is stored once a set, by file."""
+    if HEAD_STATES not in codec.reads or not isinstance(teacher, Bert):
+        return {}
+    kernel, bias = teacher.output_layer()
+    return OutputLayer(kernel.numpy(), bias.numpy()).files()
 
 
 def extract_shards(
@@ -98,7 +110,8 @@ def extract_shards(
     )
 
     def ask(batch: Batch) -> dict[str, tf.Tensor]:
-        return codec.encode(teacher(batch, reads=codec.reads, noise=None))
+        said = teacher(batch, reads=codec.reads, noise=None)
+        return codec.encode(said | {"record_index": batch["record_index"]})
 
     compiled = replicas.compile_map(ask)
     total = sum(shard.examples for shard in mine)
@@ -135,13 +148,17 @@ def _answered(
 ) -> Any:
     """Yield a shard's examples with the teacher's answers, serialised."""
     one = dataclasses.replace(records, shards=(shard,))
-    serialized = tf.data.TFRecordDataset(str(shard.path)).batch(batch_size)
+    before = records.shards[: records.shards.index(shard)]
+    first = sum(other.examples for other in before)
+    serialized = records.schema.read([str(shard.path)]).batch(batch_size)
     if shard.examples == 0:
         return
     batches = evaluation_batches(
         one, batch_size=batch_size, process_slice=(0, batch_size)
     )
     for batch, inputs in zip(batches, serialized, strict=True):
+        # Draws of a codec belong to the example's place in the whole set.
+        batch["record_index"] += first
         answers = {k: v.numpy() for k, v in ask(batch).items()}
         masks = {"L": "input_mask", "P": "masked_lm_weights"}
         counts = {
@@ -163,12 +180,10 @@ def _merged(
     added: Schema,
 ) -> bytes:
     """Add answers, cut to the example's own tokens and positions."""
-    proto = tf.train.Example.FromString(example)
     values = {
         f.name: answers[f.name][
             tuple(slice(own.get(str(axis))) for axis in f.axes)
         ].ravel()
         for f in added.features
     }
-    proto.MergeFromString(added.encode(values))
-    return proto.SerializeToString(deterministic=True)
+    return added.join(example, added.encode(values))

@@ -64,6 +64,7 @@ def soft_targets(
     teacher_log_probs: tf.Tensor,
     teacher_ids: tf.Tensor | None = None,
     teacher_tail_log_mass: tf.Tensor | None = None,
+    teacher_sample_ids: tf.Tensor | None = None,
     *,
     temperature: float | tf.Tensor = 1.0,
     tail: str = "left_out",
@@ -80,7 +81,9 @@ def soft_targets(
         teacher_ids: int `[..., K]`, the pieces they belong to; None where
             K = V and piece v stands at index v.
         teacher_tail_log_mass: `[...]`, logarithm of the probability of all
-            other pieces; needed by the bucket only.
+            other pieces; needed by `bucket` and `sampled` only.
+        teacher_sample_ids: int `[..., S]`, pieces drawn from the others, each
+            in proportion to its probability; needed by `sampled` only.
         temperature: T > 0; a scalar tensor where it changes in training.
         tail: What becomes of the pieces outside the K kept ones.
             `left_out`: they add nothing and the K probabilities are taken
@@ -89,13 +92,18 @@ def soft_targets(
             scaled to sum to 1; for `reverse_kl` and `jensen_shannon` the
             student's too, so that its other mass does not count.
             `bucket`: both sides gather their mass outside the K pieces in
-            one more class. All are the same where K = V.
+            one more class. `sampled`: the S draws stand for the tail, each
+            with an equal share of its mass, so that over draws the mean of
+            values and gradients is that of the whole distribution; pieces
+            may be drawn more than once. All are the same where K = V.
         scale_by_temperature: Multiply by T squared, which keeps gradients
             of one size over temperatures where both sides have T.
         divergence: `cross_entropy` or `kl` with the teacher's distribution,
             which differ by a constant; `reverse_kl`, of the teacher's from
             the student's; or `jensen_shannon`, half the divergence of each
-            from the mean of both. The latter two do not go with `left_out`.
+            from the mean of both. The latter two do not go with `left_out`,
+            and `cross_entropy` alone goes with `sampled`, as others are not
+            linear in the teacher's probabilities.
             `reverse_kl` is huge (infinite, but for rounding) where the
             student gives mass to what the teacher excludes.
         sides: Where T is applied: to `both`, or the `teacher` alone.
@@ -112,8 +120,8 @@ def soft_targets(
         the focal weight.
 
     Raises:
-        ValueError: as `check_tail` and `check_divergence`; or the bucket's
-            mass is not given.
+        ValueError: as `check_tail` and `check_divergence`; or what the tail
+            rule needs is not given.
 
     Reference: Hinton et al., "Distilling the Knowledge in a Neural
         Network", 2015; Transformer_Distillation for `left_out`; Chen et
@@ -138,6 +146,7 @@ def soft_targets(
             teacher,
             teacher_ids,
             teacher_tail_log_mass,
+            teacher_sample_ids,
             temperature=temperature,
             tail=tail,
             renormalise_student=divergence in _NEED_ALL_MASS,
@@ -157,7 +166,8 @@ def check_divergence(
 
     Raises:
         ValueError: It or the sides are not known, or it needs all of the
-            student's mass and the tail rule leaves some out.
+            student's mass and the tail rule leaves some out, or
+            probabilities that draws do not have.
     """
     if divergence not in DIVERGENCES:
         raise ValueError(
@@ -171,6 +181,11 @@ def check_divergence(
             f"divergence={divergence} compares all mass of both sides, and "
             "tail=left_out drops some; it needs tail=renormalised, "
             "tail=bucket or the whole distribution."
+        )
+    if tail == "sampled" and divergence != "cross_entropy" and not is_whole:
+        raise ValueError(
+            f"divergence={divergence} needs more of the tail than draws; "
+            "tail=sampled goes with divergence=cross_entropy."
         )
 
 

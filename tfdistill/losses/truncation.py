@@ -5,7 +5,7 @@ A tail rule turns both sides into log-probabilities of the same classes.
 
 import tensorflow as tf
 
-TAILS = ("left_out", "renormalised", "bucket")
+TAILS = ("left_out", "renormalised", "bucket", "sampled")
 
 
 def check_tail(
@@ -42,31 +42,37 @@ def on_kept_pieces(
     teacher: tf.Tensor,
     teacher_ids: tf.Tensor,
     teacher_tail_log_mass: tf.Tensor | None,
+    teacher_sample_ids: tf.Tensor | None,
     *,
     temperature: float | tf.Tensor,
     tail: str,
     renormalise_student: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log-probabilities of the K kept pieces and, for a bucket, of the rest.
+    """Log-probabilities of the K kept pieces and of what stands for the rest.
 
     Args:
         student: `[..., V]`, log-probabilities.
         teacher: `[..., K]`, log-probabilities at temperature 1.
         teacher_ids: int `[..., K]`, the pieces they belong to.
         teacher_tail_log_mass: `[...]`, logarithm of the probability of all
-            other pieces; needed by the bucket only.
+            other pieces; needed by the bucket and by draws.
+        teacher_sample_ids: int `[..., S]`, pieces drawn from the others.
         temperature: T > 0 of the teacher.
         tail: `left_out`: the K probabilities as they are. `renormalised`:
             the teacher's scaled to sum to 1. `bucket`: one more class, in
             which both sides gather their mass outside the K pieces.
+            `sampled`: each draw is a class, with an equal share of the
+            teacher's mass outside; pieces may be drawn more than once.
         renormalise_student: Whether `renormalised` scales the student's
             too.
 
     Returns:
-        Student's and teacher's, `[..., K]`, or `[..., K + 1]` for a bucket.
+        Student's and teacher's, `[..., K]`, or `[..., K + 1]` for a bucket,
+        `[..., K + S]` with draws.
 
     Raises:
-        ValueError: The bucket's mass is not given.
+        ValueError: The tail's mass, or draws from it, are needed and not
+            given.
     """
     teacher_ids = tf.convert_to_tensor(teacher_ids)
     kept = tf.gather(
@@ -79,8 +85,18 @@ def on_kept_pieces(
     if tail == "left_out":
         return kept, teacher
     if teacher_tail_log_mass is None:
-        raise ValueError("The bucket needs the tail's mass.")
+        raise ValueError(f"tail={tail} needs the tail's mass.")
     rest = tf.cast(teacher_tail_log_mass, teacher.dtype)[..., None]
+    if tail == "sampled":
+        if teacher_sample_ids is None:
+            raise ValueError("tail=sampled needs draws from the tail.")
+        ids = tf.convert_to_tensor(teacher_sample_ids)
+        drawn = tf.gather(student, ids, batch_dims=ids.shape.rank - 1)
+        share = rest - tf.math.log(float(ids.shape[-1]))
+        return (
+            tf.concat([kept, drawn], axis=-1),
+            tf.concat([teacher, share + tf.zeros_like(drawn)], axis=-1),
+        )
     student_rest = _log_mass_outside(student, teacher_ids)[..., None]
     return (
         tf.concat([kept, student_rest], axis=-1),

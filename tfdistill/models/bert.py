@@ -103,7 +103,9 @@ class Bert(keras.layers.Layer):
             reads: Fields of `Outputs` to compute.
             noise: Dropout, or None for inference.
         """
-        is_masked_lm = "logits" in reads and "masked_lm" in self.parts
+        is_masked_lm = "masked_lm" in self.parts and not reads.isdisjoint(
+            {"logits", "head_states"}
+        )
         is_pooled = not reads.isdisjoint({"pooled", "next_sentence_logits"})
         is_pooled |= "logits" in reads and "classifier" in self.parts
         is_span = "logits" in reads and "span" in self.parts
@@ -135,7 +137,11 @@ class Bert(keras.layers.Layer):
                     )
                 outputs["logits"] = self.classifier(pooled)
         if is_masked_lm:
-            outputs["logits"] = self._masked_lm_logits(sequence[:, 1:])
+            states = self._head_states(sequence[:, 1:])
+            if "head_states" in reads:
+                outputs["head_states"] = states
+            if "logits" in reads:
+                outputs["logits"] = self._masked_lm_logits(states)
         if is_span:
             logits = tf.reshape(
                 self.span(tf.reshape(sequence, [-1, self.config.hidden_dim])),
@@ -146,14 +152,22 @@ class Bert(keras.layers.Layer):
             )
         return outputs
 
-    def _masked_lm_logits(self, hidden: tf.Tensor) -> tf.Tensor:
+    def output_layer(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what makes logits of `head_states`: `[V, D]` and `[V]`."""
+        table = self.encoder.word_embeddings.table.value
+        return table, self.output_bias.value
+
+    def _head_states(self, hidden: tf.Tensor) -> tf.Tensor:
         batch, slots, dim = hidden.shape
         x = self.transform(tf.reshape(hidden, [-1, dim]))
         x = self.transform_norm(activate(x, self.config.head_activation))
-        table = self.encoder.word_embeddings.table.value
-        logits = tf.nn.bias_add(
-            tf.matmul(x, table, transpose_b=True), self.output_bias.value
-        )
+        return tf.reshape(x, [batch, slots, dim])
+
+    def _masked_lm_logits(self, states: tf.Tensor) -> tf.Tensor:
+        batch, slots, dim = states.shape
+        table, bias = self.output_layer()
+        x = tf.reshape(states, [-1, dim])
+        logits = tf.nn.bias_add(tf.matmul(x, table, transpose_b=True), bias)
         return tf.reshape(logits, [batch, slots, -1])
 
 

@@ -7,6 +7,8 @@ computes only the fields that were asked for:
                            models: `[B, L, V]`, of the token behind; spans:
                            `[B, 2, L]`, of beginning and end
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
+    head_states            `[B, P, D]`: what the masked-LM head's output layer
+                           makes logits of
     pooled                 `[B, D]`
     hidden_states          by number, 0 to N: `[B, L, D]`, embeddings first
     attention_scores       by layer, 0 to N - 1: `[B, H, L, L]`, scaled by
@@ -31,6 +33,7 @@ LAYERED_FIELDS = ("hidden_states", *ATTENTION_FIELDS)
 FIELDS = (
     "logits",
     "next_sentence_logits",
+    "head_states",
     "pooled",
     *LAYERED_FIELDS,
 )

@@ -21,25 +21,30 @@ from tfdistill.records.knowledge import (
     KNOWLEDGE,
     Codec,
     Shapes,
+    drawn_pieces,
     make_codec,
     stored_pieces,
 )
+from tfdistill.records.output_layer import HEAD_STATES, OutputLayer
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
     "DISTRIBUTION",
+    "HEAD_STATES",
     "KNOWLEDGE",
     "Batch",
     "Codec",
     "Distribution",
     "Feature",
+    "OutputLayer",
     "RecordSet",
     "RecordSetWriter",
     "Schema",
     "Shapes",
     "causal_features",
+    "drawn_pieces",
     "evaluation_batches",
     "make_codec",
     "masked_lm_features",

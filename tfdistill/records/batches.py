@@ -9,7 +9,6 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,7 +20,6 @@ Batch = dict[str, tf.Tensor]
 # Called with a decoded batch and its examples' positions in the stream.
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
-_READ_BUFFER_BYTES = 8 << 20
 _ROWS_AT_ONCE = 4096
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
@@ -72,9 +70,9 @@ def training_batches(
     starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
 
     def shard(number: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(
-            paths[number], buffer_size=_READ_BUFFER_BYTES
-        ).enumerate(start=starts[number])
+        return records.schema.read(paths[number]).enumerate(
+            start=starts[number]
+        )
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         shards = tf.random.experimental.stateless_shuffle(
@@ -153,10 +151,7 @@ def evaluation_batches(
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
     stream = (
-        tf.data.TFRecordDataset(
-            [str(s.path) for s in records.shards],
-            buffer_size=_READ_BUFFER_BYTES,
-        )
+        records.schema.read([str(s.path) for s in records.shards])
         .enumerate()
         .batch(batch_size)
         .map(
@@ -240,20 +235,12 @@ def read_feature(records: RecordSet, name: str) -> np.ndarray:
     Returns:
         `[N, …]`, as decoded.
     """
-    whole = records.schema
-    # What else a record holds may be a thousand times as large. Only where a
-    # sequence ends does the feature need from others.
-    needed = {name, "input_ids"} | {
-        f.within for f in whole.features if f.name == name
-    }
-    schema = dataclasses.replace(
-        whole, features=tuple(f for f in whole.features if f.name in needed)
+    schema = records.schema
+    # In a graph, what is not asked for is not decoded, and that may be a
+    # thousand times as large.
+    found = (
+        schema.read([str(shard.path) for shard in records.shards])
+        .batch(_ROWS_AT_ONCE)
+        .map(lambda rows: schema.decode(rows)[name])
     )
-    stream = tf.data.TFRecordDataset(
-        [str(s.path) for s in records.shards], buffer_size=_READ_BUFFER_BYTES
-    ).batch(_ROWS_AT_ONCE)
-    found = [
-        schema.decode(rows, whole.max_seq_length)[name].numpy()
-        for rows in stream
-    ]
-    return np.concatenate(found)
+    return np.concatenate(list(found.as_numpy_iterator()))

@@ -30,18 +30,27 @@ class Distribution(NamedTuple):
             first; None where K = V and piece v stands at index v.
         tail_log_mass: float32 `[B, P]`, logarithm of the probability of all
             other pieces; None where there are none.
+        sample_ids: int32 `[B, P, S]`, pieces drawn from the others, each for
+            an equal share of their probability; None where none were drawn.
     """
 
     log_probs: tf.Tensor
     ids: tf.Tensor | None = None
     tail_log_mass: tf.Tensor | None = None
+    sample_ids: tf.Tensor | None = None
+
+
+def log_probs_code(bits: int) -> str:
+    """Returns the code of log-probabilities with 8, 16 or 32 bits."""
+    return "float32" if bits == 32 else f"log_probs{bits}"
 
 
 @dataclasses.dataclass(frozen=True)
 class TopK:
     """The K most probable pieces, and the mass of the others.
 
-    Rows are sorted, most probable first, so any smaller K is a prefix.
+    Rows are sorted, most probable first, so any smaller K is a prefix. With
+    8 bits a log-probability, or 16, the mass of the others has 16.
 
     Reference: the truncated teacher outputs of Transformer_Distillation,
     with log-probabilities for probabilities and the tail's mass added.
@@ -50,6 +59,7 @@ class TopK:
     k: int
     num_slots: int
     vocabulary_size: int
+    bits: int = 8
 
     gives = frozenset({DISTRIBUTION})
     reads = frozenset({"logits"})
@@ -67,8 +77,14 @@ class TopK:
                 name="top_k_log_probs",
                 length=self.num_slots * self.k,
                 axes=("P", self.k),
+                code=log_probs_code(self.bits),
             ),
-            Feature(name="tail_log_mass", length=self.num_slots, axes=("P",)),
+            Feature(
+                name="tail_log_mass",
+                length=self.num_slots,
+                axes=("P",),
+                code=log_probs_code(max(self.bits, 16)),
+            ),
         )
 
     def encode(self, outputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -99,6 +115,7 @@ class Whole:
 
     num_slots: int
     vocabulary_size: int
+    bits: int = 32
 
     gives = frozenset({DISTRIBUTION})
     reads = frozenset({"logits"})
@@ -110,6 +127,7 @@ class Whole:
                 name="log_probs",
                 length=self.num_slots * self.vocabulary_size,
                 axes=("P", self.vocabulary_size),
+                code=log_probs_code(self.bits),
             ),
         )
 
@@ -222,8 +240,14 @@ def truncate(distribution: Distribution, k: int) -> Distribution:
     """Keep the K most probable pieces of sorted distributions.
 
     Raises:
-        ValueError: Fewer than K are stored.
+        ValueError: Fewer than K are stored, or pieces were drawn from what
+            is beyond them.
     """
+    if distribution.sample_ids is not None:
+        raise ValueError(
+            f"k={k} of pieces with draws from the others: draws are of those "
+            "beyond the pieces that are stored."
+        )
     stored = distribution.log_probs.shape[-1]
     if k > stored:
         raise ValueError(

@@ -55,11 +55,13 @@ def masked_lm_features(
                 limit=max_seq_length,
                 mask="masked_lm_weights",
                 mask_is_float=True,
+                axes=("P",),
             ),
             Feature(
                 name="masked_lm_ids",
                 length=max_predictions_per_seq,
                 limit=vocabulary_size,
+                axes=("P",),
             ),
         ]
     if has_next_sentence:

@@ -5,6 +5,20 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.records.blocks import Blocks
+from tfdistill.records.codes import Code, Floats, integers_below
+from tfdistill.records.log_probs import LogProbs
+
+# Of floats: in 4 bytes; in 1 or 2 for what is measured; likewise for natural
+# logarithms of probabilities.
+CODES: dict[str, Code] = {
+    "float32": Floats(),
+    "blocks8": Blocks(8),
+    "blocks16": Blocks(16),
+    "log_probs8": LogProbs(8),
+    "log_probs16": LogProbs(16),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feature:
@@ -24,7 +38,7 @@ class Feature:
             `L` (tokens) and `P` (masked positions). Values are stored for
             an example's own tokens and positions only, in C order. Empty
             for a list of at most `length` values.
-        bits: Of a packed float: 32 or 16.
+        code: How floats are packed, one of `CODES`.
     """
 
     name: str
@@ -35,32 +49,36 @@ class Feature:
     is_step: bool = False
     within: str = ""
     axes: tuple[int | str, ...] = ()
-    bits: int = 32
+    code: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
+        if self.code not in CODES:
+            raise ValueError(
+                f"Unknown code {self.code!r}. Known: {', '.join(CODES)}."
+            )
 
     @property
-    def stored(self) -> np.dtype:
-        """Type of a packed value."""
-        limit = self.length + 1 if self.is_step else self.limit
-        if limit == 0:
-            return np.dtype("<f2" if self.bits == 16 else "<f4")
-        if limit <= 1 << 8:
-            return np.dtype("u1")
-        # TensorFlow decodes no unsigned 32-bit integers.
-        return np.dtype("<u2" if limit <= 1 << 16 else "<i4")
+    def packing(self) -> Code:
+        """How its values are packed."""
+        if self.is_step:
+            return integers_below(self.length + 1)
+        return integers_below(self.limit) if self.limit else CODES[self.code]
 
     @property
-    def size(self) -> int:
-        """Packed values of an example, at most."""
-        return 1 if self.is_step else max(self.length, 1)
+    def is_counted(self) -> bool:
+        """Whether each example says how many values it has.
+
+        The others follow from the axes.
+        """
+        is_list = self.length > 0 and not self.is_step
+        return is_list and (bool(self.mask) or not self.axes)
 
 
 def most_values(feature: Feature, length: tf.Tensor | int) -> tf.Tensor | int:
     """Values of an example that has `length` tokens."""
     if "L" not in feature.axes:
-        return feature.size
+        return max(feature.length, 1)
     most: tf.Tensor | int = 1
     for axis in feature.axes:
         most *= length if axis == "L" else axis

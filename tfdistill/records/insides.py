@@ -77,7 +77,7 @@ class Insides:
                 name=f"{field}/{number}",
                 length=kinds.get(field, by_head)[0],
                 axes=kinds.get(field, by_head)[1],
-                bits=self.bits,
+                code="float32" if self.bits == 32 else f"blocks{self.bits}",
             )
             for field, number in self.chosen
         )

@@ -7,35 +7,24 @@ manifest; their schema is read off the first example.
 
 import dataclasses
 import glob
-import hashlib
-import json
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow as tf
-
-from tfdistill.files import read_json
 from tfdistill.records.knowledge import Codec, Shapes, make_codec
+from tfdistill.records.manifest import (
+    MANIFEST,
+    MARK,
+    digest,
+    read_manifest,
+)
 from tfdistill.records.published import published_schema, with_vocabulary
 from tfdistill.records.schema import Schema
+from tfdistill.records.shards import Shard, count_examples
 
-FORMAT = "tfdistill records"
-VERSION = 1
-MANIFEST = "manifest.json"
 # One of them is among the files of any tokenizer.
 VOCABULARIES = ("vocab.txt", "vocab.json")
-# Present while a set is written; says what the finished shards belong to.
-IDENTITY = "unfinished.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One file of a record set and the number of its examples."""
-
-    path: pathlib.Path
-    examples: int
+_SHARDS = "*.tfrecord*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +66,13 @@ class RecordSet:
         is_there = any((folder / name).exists() for name in VOCABULARIES)
         return folder if self.identity and is_there else None
 
-    def shapes(self, **of_the_teacher: int) -> Shapes:
-        """Returns what the shapes of knowledge follow from."""
+    def shapes(self, *, folder: str = "", **of_the_teacher: int) -> Shapes:
+        """Returns what the shapes of knowledge follow from.
+
+        Args:
+            folder: Where files of a codec are, if it is to decode.
+            **of_the_teacher: Layers, width and heads, if it has them.
+        """
         slots = self.schema.feature("masked_lm_positions")
         ids = self.schema.feature("input_ids")
         ends = self.schema.feature("answer_positions")
@@ -89,6 +83,7 @@ class RecordSet:
             vocabulary_size=ids.limit if ids else 0,
             num_classes=self.identity.get("num_classes", 0),
             num_ends=ends.length if ends else 0,
+            folder=folder,
             **of_the_teacher,
         )
 
@@ -104,7 +99,8 @@ class RecordSet:
                 f"{', '.join(f.name for f in self.schema.features)}."
             )
         teacher = self.identity.get("teacher_shape", {})
-        return make_codec(self.knowledge, self.shapes(**teacher))
+        shapes = self.shapes(folder=self.path, **teacher)
+        return make_codec(self.knowledge, shapes)
 
     def check_tokenizer(self, fingerprint: str, whose: str) -> None:
         """Refuse records that were made with another vocabulary or casing.
@@ -126,56 +122,21 @@ class RecordSet:
 
     def damage(self) -> str | None:
         """Read every shard through; returns what is wrong, or None."""
-        for shard in self.shards:
-            try:
-                found = count_examples(shard.path)
-                _check_examples(shard.path, self.schema)
-            except ValueError as error:
-                return str(error)
-            if found != shard.examples:
-                return (
-                    f"{shard.path} holds {found} examples, its manifest "
-                    f"says {shard.examples}."
-                )
-        return None
-
-
-def count_examples(path: pathlib.Path) -> int:
-    """Count the records of a shard, checking every checksum.
-
-    Raises:
-        ValueError: The file is cut or damaged.
-    """
-    examples = tf.data.TFRecordDataset(str(path), buffer_size=8 << 20)
-    try:
-        count = examples.reduce(tf.constant(0, tf.int64), lambda n, _: n + 1)
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
-        raise ValueError(f"{path} is cut or damaged.") from None
-    except tf.errors.OpError as error:
-        raise ValueError(f"{path} cannot be read: {error.message}") from None
-    return int(count)
-
-
-def _check_examples(path: pathlib.Path, schema: Schema) -> None:
-    examples = tf.data.TFRecordDataset(str(path)).batch(256)
-    try:
-        for _ in examples.map(schema.decode):
-            pass
-    except tf.errors.InvalidArgumentError as error:
-        # What is in front of the cause names parts of the pipeline.
-        cause = re.sub(
-            r"^.*Iterator::\S+ |Name: <unknown>, |assertion failed: |[][]|\n.*",
-            "",
-            error.message,
-        )
-        raise ValueError(f"{path}: {' '.join(cause.split())}.") from None
+        listed = {shard.path for shard in self.shards}
+        if self.identity and listed:
+            for path in sorted(pathlib.Path(self.path).glob(_SHARDS)):
+                if path not in listed:
+                    return f"{path} is not in the manifest beside it."
+        found = (shard.damage(self.schema) for shard in self.shards)
+        return next((what for what in found if what), None)
 
 
 def open_record_set(path: str) -> RecordSet:
     """Open a folder of records, one shard or a glob of shards.
 
-    Sizes are compared with the manifest here; checksums of records are
-    checked by TensorFlow as they are read.
+    Sizes are compared with the manifest here, and all bytes of the files
+    beside the shards; checksums of records are checked by TensorFlow as they
+    are read.
 
     Raises:
         ValueError: The manifest or a shard is damaged, or there is none.
@@ -185,18 +146,18 @@ def open_record_set(path: str) -> RecordSet:
     if folder.is_dir():
         if (folder / MANIFEST).exists():
             return open_with_manifest(folder)
-        if (folder / IDENTITY).exists():
+        if (folder / MARK).exists():
             raise ValueError(
                 f"{path} is unfinished: it has no {MANIFEST}. Run the "
                 "command that makes it again; finished shards are kept."
             )
-        shards = sorted(folder.glob("*.tfrecord*"))
+        shards = sorted(folder.glob(_SHARDS))
     else:
         shards = [pathlib.Path(p) for p in sorted(glob.glob(path))]
     if not shards:
         raise FileNotFoundError(f"{path}: no records there.")
     schema, knowledge = published_schema(shards[0])
-    counted = tuple(Shard(p, count_examples(p)) for p in shards)
+    counted = tuple(Shard(p, count_examples(p, schema)) for p in shards)
     sizes = [[p.name, p.stat().st_size] for p in shards]
     identity = {} if knowledge is None else {"knowledge": knowledge}
     return RecordSet(
@@ -206,40 +167,18 @@ def open_record_set(path: str) -> RecordSet:
 
 def open_with_manifest(folder: pathlib.Path) -> RecordSet:
     """Open a finished set of ours; errors as `open_record_set`."""
-    path = folder / MANIFEST
-    manifest = read_json(path)
-    if manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} is no manifest of {FORMAT}.")
-    if manifest.get("version") != VERSION:
-        raise ValueError(
-            f"{path} has version {manifest.get('version')!r}; this program "
-            f"reads version {VERSION}."
-        )
-    stated = manifest.pop("digest", None)
-    if stated != digest(manifest):
-        raise ValueError(f"{path} is damaged: its digest does not match.")
-    shards = []
-    for entry in manifest["shards"]:
-        shard = folder / pathlib.PurePath(entry["name"]).name
-        if not shard.exists():
-            raise ValueError(f"{shard} is missing; {path} lists it.")
-        size = shard.stat().st_size
-        if size != entry["bytes"]:
-            raise ValueError(
-                f"{shard} has {size} bytes, expected {entry['bytes']}: it "
-                "is cut or was changed."
-            )
-        shards.append(Shard(shard, entry["examples"]))
+    manifest = read_manifest(folder)
     return RecordSet(
         str(folder),
         Schema.from_json(manifest["schema"]),
-        tuple(shards),
+        tuple(
+            Shard(
+                folder / pathlib.PurePath(entry["name"]).name,
+                entry["examples"],
+                entry["sha256"],
+            )
+            for entry in manifest["shards"]
+        ),
         manifest["identity"],
-        stated,
+        manifest["digest"],
     )
-
-
-def digest(values: Any) -> str:
-    """Returns a hash of JSON values that ignores the order of keys."""
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

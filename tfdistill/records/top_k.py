@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
+from tfdistill.records.log_probs import NO_MASS
+
 _BLOCK = 64
 # Below this many blocks per kept logit, blocks save nothing.
 _BLOCKS_PER_KEPT = 8
-# Stands for the logarithm of 0.
-_NO_MASS = -1e30
 
 
 def split_top_k(
@@ -16,7 +16,7 @@ def split_top_k(
 
     Args:
         logits: `[..., V]` with V known.
-        k: K, at most V.
+        k: K, at most V; 0: all is the rest.
 
     Returns:
         Log-probabilities float32 `[..., K]` in descending order, their
@@ -27,7 +27,7 @@ def split_top_k(
     outer = tf.shape(logits)[:-1]
     rows = tf.reshape(tf.cast(logits, tf.float32), [-1, logits.shape[-1]])
     kept, ids = _top_k(rows, k)
-    largest = kept[:, :1]
+    largest = kept[:, :1] if k else tf.reduce_max(rows, 1, keepdims=True)
     masses = tf.exp(rows - largest)
     number = tf.shape(rows)[0]
     places = tf.stack(
@@ -39,7 +39,7 @@ def split_top_k(
     )
     all_mass = tf.reduce_sum(tf.exp(kept - largest), axis=-1) + rest
     log_rest = tf.where(
-        rest > 0, tf.math.log(rest) - tf.math.log(all_mass), _NO_MASS
+        rest > 0, tf.math.log(rest) - tf.math.log(all_mass), NO_MASS
     )
     log_probs = kept - largest - tf.math.log(all_mass)[:, None]
     return (
@@ -56,6 +56,9 @@ def _top_k(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
     one pass finds the blocks and only these are searched.
     """
     width = rows.shape[-1]
+    if not k:
+        none = tf.zeros([tf.shape(rows)[0], 0])
+        return none, tf.cast(none, tf.int32)
     num_blocks = width // _BLOCK
     if num_blocks < _BLOCKS_PER_KEPT * k:
         return tf.math.top_k(rows, k)

@@ -7,24 +7,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfdistill.files import (
-    holds_anything,
-    read_json,
-    sha256_of,
-    write_atomically,
-    write_json,
-)
-from tfdistill.records.record_set import (
-    FORMAT,
-    IDENTITY,
+from tfdistill.files import holds_anything, write_atomically, write_json
+from tfdistill.records.manifest import (
     MANIFEST,
-    VERSION,
-    RecordSet,
-    count_examples,
-    digest,
-    open_with_manifest,
+    MARK,
+    check_plan,
+    entry,
+    plan,
+    plan_in,
+    write_manifest,
 )
-from tfdistill.records.schema import Schema
+from tfdistill.records.record_set import RecordSet, open_with_manifest
+from tfdistill.records.schema import COMPRESSIONS, Schema
+from tfdistill.records.shards import count_examples
 
 
 class RecordSetWriter:
@@ -66,34 +61,19 @@ class RecordSetWriter:
         self.shard_names = shard_names
         self._identity = dict(identity)
         self._files = dict(files)
-        self._wanted = digest(
-            {
-                "identity": self._identity,
-                "schema": schema.to_json(),
-                "shards": shard_names,
-            }
-        )
+        self._wanted = plan(self._identity, schema.to_json(), shard_names)
         self._is_begun = False
         self.finished: RecordSet | None = None
+        self._check_folder()
         if (self._folder / MANIFEST).exists():
-            manifest = read_json(self._folder / MANIFEST)
-            if manifest.get("wanted") != self._wanted:
-                raise ValueError(
-                    f"{folder} holds other records (made from other input "
-                    "or settings). Remove it or choose another folder."
-                )
             self.finished = open_with_manifest(self._folder)
-        else:
-            self._check_folder()
+            self._tidy()
 
     def _check_folder(self) -> None:
-        folder, mark = self._folder, self._folder / IDENTITY
-        if mark.exists():
-            if read_json(mark).get("wanted") != self._wanted:
-                raise ValueError(
-                    f"{folder} holds unfinished records made from other "
-                    "input or settings. Remove it or choose another folder."
-                )
+        folder = self._folder
+        found = plan_in(folder)
+        if found is not None:
+            check_plan(folder, found, self._wanted)
         elif folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file, expected a folder.")
         elif folder.exists() and holds_anything(folder):
@@ -111,7 +91,7 @@ class RecordSetWriter:
         if self._is_begun:
             return
         self._check_folder()
-        write_json(self._folder / IDENTITY, {"wanted": self._wanted})
+        write_json(self._folder / MARK, self._wanted)
         for name, content in self._files.items():
             with write_atomically(self._folder / name) as temporary:
                 temporary.write_bytes(content)
@@ -123,7 +103,7 @@ class RecordSetWriter:
         Raises:
             ValueError: There is no such set in the folder.
         """
-        mark = self._folder / IDENTITY
+        mark = self._folder / MARK
         if not mark.exists():
             raise ValueError(
                 f"{mark} is not to be seen here: all processes need the same "
@@ -138,7 +118,7 @@ class RecordSetWriter:
         for name in self.shard_names:
             path = self._folder / name
             try:
-                whole = path.exists() and count_examples(path) >= 0
+                whole = path.exists() and self._count(path) >= 0
             except ValueError:
                 whole = False
             if not whole:
@@ -161,30 +141,28 @@ class RecordSetWriter:
             path = self._folder / name
             if not path.exists():
                 raise ValueError(f"{path} was not written.")
-            shards.append(
-                {
-                    "name": name,
-                    "examples": count_examples(path),
-                    "bytes": path.stat().st_size,
-                    "sha256": sha256_of(path),
-                }
-            )
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
-            "schema": self._schema.to_json(),
-            "identity": self._identity,
-            "wanted": self._wanted,
-            "shards": shards,
-        }
-        manifest["digest"] = digest(manifest)
-        write_json(self._folder / MANIFEST, manifest)
-        (self._folder / IDENTITY).unlink(missing_ok=True)
-        for name in self.shard_names:
-            # What a process that was killed has left behind.
+            shards.append(entry(path) | {"examples": self._count(path)})
+        write_manifest(
+            self._folder,
+            {
+                "schema": self._schema.to_json(),
+                "identity": self._identity,
+                "files": [entry(self._folder / name) for name in self._files],
+                "shards": shards,
+            },
+        )
+        self._tidy()
+        return open_with_manifest(self._folder)
+
+    def _tidy(self) -> None:
+        """Remove what processes that were killed have left of a whole set."""
+        (self._folder / MARK).unlink(missing_ok=True)
+        for name in (*self.shard_names, *self._files, MANIFEST, MARK):
             for partial in self._folder.glob(f".{name}.*.partial"):
                 partial.unlink(missing_ok=True)
-        return open_with_manifest(self._folder)
+
+    def _count(self, path: pathlib.Path) -> int:
+        return count_examples(path, self._schema)
 
 
 class ShardWriter:
@@ -201,7 +179,9 @@ class ShardWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(self._atomic)
             self._writer = stack.enter_context(
-                tf.io.TFRecordWriter(str(temporary))
+                tf.io.TFRecordWriter(
+                    str(temporary), COMPRESSIONS[self._schema.compression]
+                )
             )
             self._stack = stack.pop_all()
         return self

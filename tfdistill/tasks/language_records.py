@@ -62,7 +62,9 @@ def causal_layout(
 
     features = causal_features(most, len(tokenizer.vocabulary))
     return Layout(
-        schema=Schema(features, examples.record_layout),
+        schema=Schema(
+            features, examples.record_layout, examples.record_compression
+        ),
         identity={
             "task": CAUSAL_LM.name,
             "of_task": task,
@@ -104,7 +106,9 @@ def unmasked_layout(
         has_next_sentence=False,
     )
     return Layout(
-        schema=Schema(features, examples.record_layout),
+        schema=Schema(
+            features, examples.record_layout, examples.record_compression
+        ),
         identity={
             "task": MLM.name,
             "of_task": task,

@@ -140,6 +140,7 @@ def _schema(
             has_next_sentence=masking.use_next_sentence_label,
         ),
         examples.record_layout,
+        examples.record_compression,
     )
 
 

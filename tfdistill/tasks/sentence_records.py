@@ -82,7 +82,9 @@ def sentence_layout(
             yield example
 
     return Layout(
-        schema=Schema(features, examples.record_layout),
+        schema=Schema(
+            features, examples.record_layout, examples.record_compression
+        ),
         identity={
             "task": task.name,
             "split": split.name,

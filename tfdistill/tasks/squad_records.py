@@ -128,7 +128,8 @@ def _open(
             num_questions=len(file.questions),
             num_characters=max(len(q.context) for q in file.questions),
             has_answers=file.is_labelled,
-        )
+        ),
+        compression=examples.record_compression,
     )
     num_shards = math.ceil(len(file.questions) / windows.questions_per_shard)
     writer = RecordSetWriter(

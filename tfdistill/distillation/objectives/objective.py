@@ -102,9 +102,6 @@ class Loss:
         epsilon: Added to the sum of weights.
         variables: Learnt with the student and not kept, by name.
         memory: What it keeps from step to step, if anything.
-        check: Called before training with the K pieces that are known of
-            each distribution (None: all) and V. Raises ValueError where
-            the loss cannot be computed from them.
     """
 
     compute: Compute
@@ -118,7 +115,6 @@ class Loss:
         default_factory=dict
     )
     memory: Memory | None = None
-    check: Callable[[int | None, int], None] = lambda stored, size: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +161,23 @@ Bind = Callable[[Context], Loss]
 
 
 @dataclasses.dataclass(frozen=True)
+class CheckedBind:
+    """Binds a loss that not every knowledge will do for.
+
+    Attributes:
+        bind: Binds it.
+        check: Called before any model is there; see `Declared.check`.
+    """
+
+    bind: Bind
+    check: Callable[[int | None, int, int], None]
+
+    def __call__(self, context: Context) -> Loss:
+        """As `Bind`."""
+        return self.bind(context)
+
+
+@dataclasses.dataclass(frozen=True)
 class Kind:
     """A kind of objective.
 
@@ -188,6 +201,20 @@ class Declared:
     needs: str
     bind: Bind
     timing: Mapping[str, Any]
+
+    def check(self, stored: int | None, size: int, drawn: int) -> None:
+        """Refuse knowledge that the loss cannot be computed from.
+
+        Args:
+            stored: Pieces K known of each distribution; None: all.
+            size: Pieces or classes V.
+            drawn: Draws from the other pieces.
+        """
+        if isinstance(self.bind, CheckedBind):
+            try:
+                self.bind.check(stored, size, drawn)
+            except ValueError as error:
+                raise ValueError(f"--objective={self.name}: {error}") from None
 
 
 def _timing(

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfdistill.distillation.objectives.objective import (
     Bind,
+    CheckedBind,
     Context,
     Known,
     Loss,
@@ -27,7 +28,7 @@ def soft_targets(
     *,
     temperature: float = 1.0,
     final_temperature: float = 0.0,
-    tail: str = "left_out",
+    tail: str = "auto",
     scale_by_temperature: bool = True,
     divergence: str = "cross_entropy",
     sides: str = "both",
@@ -41,7 +42,8 @@ def soft_targets(
         temperature: T > 0.
         final_temperature: T goes straight to this one over the run; 0: it
             stays.
-        tail: `left_out`, `renormalised` or `bucket`.
+        tail: `left_out`, `renormalised`, `bucket` or `sampled`; `auto` is
+            `sampled` where draws from the tail are stored, else `left_out`.
         scale_by_temperature: Multiply by T squared.
         divergence: `cross_entropy`, `kl`, `reverse_kl` or `jensen_shannon`.
         sides: Where the temperature is applied: `both` or `teacher`.
@@ -53,11 +55,34 @@ def soft_targets(
     check_reduction(reduction)
     last = final_temperature or temperature
 
-    def check(stored: int | None, vocabulary_size: int | None) -> None:
+    def rule(has_draws: bool) -> str:
+        if tail == "auto":
+            return "sampled" if has_draws else "left_out"
+        return tail
+
+    def check(
+        stored: int | None, vocabulary_size: int | None, drawn: int = 0
+    ) -> None:
         is_whole = k == 0 and stored is None
+        chosen = rule(drawn > 0)
         for value in (temperature, last):
-            check_tail(tail, temperature=value, is_whole=is_whole)
-        check_divergence(divergence, sides=sides, tail=tail, is_whole=is_whole)
+            check_tail(chosen, temperature=value, is_whole=is_whole)
+        check_divergence(
+            divergence, sides=sides, tail=chosen, is_whole=is_whole
+        )
+        if chosen == "sampled" and not is_whole and not drawn:
+            raise ValueError(
+                "tail=sampled needs draws from the tail, which hybrid stores."
+            )
+        if drawn and k:
+            raise ValueError(
+                f"k={k} would cut pieces off that no draws stand for."
+            )
+        if focal and stored == 0:
+            raise ValueError(
+                "focal needs the most probable piece, and draws alone are "
+                "stored."
+            )
         most = vocabulary_size if stored is None else stored
         if k < 0 or (most is not None and k > most):
             raise ValueError(
@@ -88,7 +113,7 @@ def soft_targets(
                 student[target.logits],
                 *(truncate(teacher, k) if k else teacher),
                 temperature=ramp(step),
-                tail=tail,
+                tail=rule(teacher.sample_ids is not None),
                 scale_by_temperature=scale_by_temperature,
                 divergence=divergence,
                 sides=sides,
@@ -104,10 +129,9 @@ def soft_targets(
             batch_reads=frozenset({target.weights}),
             trains=target.parts | {"encoder"},
             epsilon=_epsilon(reduction),
-            check=check,
         )
 
-    return bind
+    return CheckedBind(bind, check)
 
 
 def logit_mse(*, temperature: float = 1.0) -> Bind:

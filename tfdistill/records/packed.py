@@ -1,0 +1,162 @@
+"""The packed layout: an example is the bytes of its features, one by one.
+
+Nothing is padded, and what follows from the rest is left out: masks, weights
+and, where a feature's axes say how many values it has, their number. Others
+have it in front of them.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfdistill.records.codes import integers_below
+from tfdistill.records.feature import Feature, most_values, shaped
+
+
+class _Found(NamedTuple):
+    """Where a feature's bytes are in a batch, and how many values they are."""
+
+    feature: Feature
+    raw: tf.Tensor
+    number: tf.Tensor
+
+
+def encode(
+    features: Sequence[Feature], example: dict[str, np.ndarray]
+) -> bytes:
+    """Write checked values of all features.
+
+    Raises:
+        ValueError: Values do not fit in their code, or are not as many as
+            the feature's axes say; the message names the feature.
+    """
+    own: dict[str | int, int] = {}
+    made = []
+    for feature in features:
+        values = example[feature.name]
+        count = len(values)
+        if feature.is_step:
+            values = np.array([count - int(values.sum())])
+        elif feature.is_counted:
+            if feature.axes:
+                own.setdefault(feature.axes[0], count)
+            counts = integers_below(feature.length + 1)
+            made.append(counts.pack(np.array([count])))
+        elif feature.length:
+            sizes = [own.get(axis, axis) for axis in feature.axes]
+            # Of features that are to be joined to others, axes are theirs.
+            known = [size for size in sizes if isinstance(size, int)]
+            if len(known) == len(sizes) and count != math.prod(known):
+                raise ValueError(
+                    f"Feature {feature.name!r} holds {count} values, "
+                    f"expected {' x '.join(map(str, sizes))}."
+                )
+        try:
+            made.append(feature.packing.pack(values))
+        except ValueError as error:
+            raise ValueError(
+                f"Feature {feature.name!r} holds {error}."
+            ) from None
+    return b"".join(made)
+
+
+def joined(example: bytes, added: bytes) -> bytes:
+    """Returns one example with the features of two."""
+    return example + added
+
+
+def token_counts(
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> list[tf.Tensor]:
+    """Returns int `[B]` for each feature that has tokens of its own."""
+    return [
+        found.number
+        for found in _walk(features, serialized)
+        if found.feature.mask and found.feature.axes == ("L",)
+    ]
+
+
+def decode(
+    features: Sequence[Feature], serialized: tf.Tensor, length: tf.Tensor | int
+) -> dict[str, tf.Tensor]:
+    """Parse a batch, as `Schema.decode`."""
+    batch: dict[str, tf.Tensor] = {}
+    counts: dict[str, tf.Tensor] = {}
+    for f, raw, count in _walk(features, serialized):
+        counts[f.name] = count
+        most = 1 if f.is_step else most_values(f, length)
+        values = f.packing.unpack(raw, most)
+        if f.is_step:
+            index = tf.range(length)[None]
+            values = tf.cast(
+                (index >= values) & (index < counts[f.within][:, None]),
+                tf.int32,
+            )
+        elif "L" in f.axes and f.axes != ("L",):
+            values = shaped(values, f, counts["input_ids"], length)
+        batch[f.name] = values[:, 0] if f.length == 0 else values
+        if f.mask:
+            batch[f.mask] = tf.sequence_mask(
+                count,
+                length if f.axes == ("L",) else f.length,
+                tf.float32 if f.mask_is_float else tf.int32,
+            )
+    return batch
+
+
+def _walk(
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> Iterator[_Found]:
+    """Yield features and where they are, once all bytes are accounted for."""
+    found, size = [], tf.strings.length(serialized)
+    at = tf.zeros_like(size)
+    own: dict[str | int, tf.Tensor] = {}
+    is_whole = tf.ones_like(size, tf.bool)
+
+    def take(number: tf.Tensor | int) -> tf.Tensor:
+        nonlocal at
+        begin = tf.minimum(at, size)
+        at += number
+        return tf.strings.substr(
+            serialized, begin, tf.minimum(at, size) - begin
+        )
+
+    for feature in features:
+        count: tf.Tensor | int = 1
+        if feature.is_counted:
+            code = integers_below(feature.length + 1)
+            count = code.unpack(take(tf.fill(tf.shape(size), code.width)), 1)[
+                :, 0
+            ]
+            is_whole &= count <= feature.length
+            if feature.axes:
+                own.setdefault(feature.axes[0], count)
+        elif feature.length and not feature.is_step:
+            for axis in feature.axes:
+                count *= own.get(axis, axis)
+        count = tf.broadcast_to(count, tf.shape(size))
+        found.append(_Found(feature, take(feature.packing.size(count)), count))
+    with tf.control_dependencies(
+        _as_expected(is_whole & (at == size), at, size)
+    ):
+        for feature, raw, count in found:
+            yield _Found(feature, tf.identity(raw), tf.identity(count))
+
+
+def _as_expected(
+    is_whole: tf.Tensor, expected: tf.Tensor, size: tf.Tensor
+) -> list[tf.Operation]:
+    wrong = ~is_whole
+    check = tf.debugging.Assert(
+        tf.reduce_all(is_whole),
+        [
+            "an example has",
+            tf.boolean_mask(size, wrong)[:1],
+            "bytes where its schema expects",
+            tf.boolean_mask(expected, wrong)[:1],
+        ],
+    )
+    return [] if check is None else [check]

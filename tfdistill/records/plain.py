@@ -1,0 +1,107 @@
+"""The plain layout: BERT's published one.
+
+A tf.train.Example with fixed-length lists of int64 and float under the
+published names, masks and padding included.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfdistill.records.feature import Feature
+
+
+def encode(
+    features: Sequence[Feature], example: dict[str, np.ndarray]
+) -> bytes:
+    """Write checked values of all features."""
+    proto: dict[str, tf.train.Feature] = {}
+    for feature in features:
+        values = example[feature.name]
+        length = max(feature.length, 1)
+        proto[feature.name] = _numbers(values, length, feature.limit > 0)
+        if feature.mask:
+            proto[feature.mask] = _numbers(
+                np.ones(len(values)), length, not feature.mask_is_float
+            )
+    made = tf.train.Example(features=tf.train.Features(feature=proto))
+    return made.SerializeToString(deterministic=True)
+
+
+def joined(example: bytes, added: bytes) -> bytes:
+    """Returns one example with the features of two."""
+    proto = tf.train.Example.FromString(example)
+    proto.MergeFromString(added)
+    return proto.SerializeToString(deterministic=True)
+
+
+def token_counts(
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> list[tf.Tensor]:
+    """Returns int `[B]` for each feature that has tokens of its own."""
+    kinds = {
+        f.mask: tf.io.FixedLenFeature([f.length], tf.int64)
+        for f in features
+        if f.mask and f.axes == ("L",)
+    }
+    parsed = tf.io.parse_example(serialized, kinds)
+    return [tf.reduce_sum(mask, 1) for mask in parsed.values()]
+
+
+def decode(
+    features: Sequence[Feature], serialized: tf.Tensor, length: tf.Tensor | int
+) -> dict[str, tf.Tensor]:
+    """Parse a batch, as `Schema.decode`."""
+    kinds: dict[str, tf.io.FixedLenFeature] = {}
+    for f in features:
+        shape = [max(f.length, 1)]
+        kinds[f.name] = tf.io.FixedLenFeature(
+            shape, tf.int64 if f.limit else tf.float32
+        )
+        if f.mask:
+            kinds[f.mask] = tf.io.FixedLenFeature(
+                shape, tf.float32 if f.mask_is_float else tf.int64
+            )
+    parsed = tf.io.parse_example(serialized, kinds)
+    for f in features:
+        if f.limit:
+            parsed[f.name] = _within(parsed[f.name], f)
+    batch = {}
+    for f in features:
+        for name in (f.name, f.mask) if f.mask else (f.name,):
+            values = parsed[name]
+            if values.dtype == tf.int64:
+                values = tf.cast(values, tf.int32)
+            if f.length == 0:
+                values = tf.squeeze(values, 1)
+            elif f.axes == ("L",):
+                values = values[:, :length]
+            batch[name] = values
+    return batch
+
+
+def _numbers(values: np.ndarray, length: int, is_int: bool) -> tf.train.Feature:
+    padded = np.pad(values, (0, length - len(values)))
+    if is_int:
+        return tf.train.Feature(
+            int64_list=tf.train.Int64List(value=padded.astype(np.int64))
+        )
+    return tf.train.Feature(
+        float_list=tf.train.FloatList(value=padded.astype(np.float32))
+    )
+
+
+def _within(values: tf.Tensor, feature: Feature) -> tf.Tensor:
+    """Refuse integers out of range, which a GPU would read past its end."""
+    wrong = tf.boolean_mask(values, (values < 0) | (values >= feature.limit))
+    check = tf.debugging.Assert(
+        tf.size(wrong) == 0,
+        [
+            f"{feature.name} holds",
+            wrong[:1],
+            f"where 0 to {feature.limit - 1} are expected",
+        ],
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(values)
