@@ -131,7 +131,6 @@ def count_lines_that_differ(
 ) -> int:
     """Returns the number of lines whose ids are others than theirs."""
     from tfdistill.models.formats import load_model
-
     from tfdistill.text.tokenizer import Tokenizer
 
     tokenizer = cast(Tokenizer, load_model(model).tokenizer)
