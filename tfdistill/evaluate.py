@@ -14,8 +14,10 @@ from tfdistill.config.options import (
     Corpus,
     Devices,
     General,
+    Inference,
     Knowledge,
 )
+from tfdistill.models.precision import lower_precision
 from tfdistill.models.weights import count_parameters
 from tfdistill.records import open_record_set
 from tfdistill.replicas import check_same
@@ -30,6 +32,7 @@ def evaluate(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    inference: Inference,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
     replicas = assembly.start_replicas(
@@ -39,6 +42,7 @@ def evaluate(
     task = find_task(general.task, records, answering)
     with replicas.scope():
         model = assembly.load_for(task, artefacts.run_dir)
+        lower_precision(model.model, inference.precision)
         tokenizer = tokenizer_of(
             records, model, artefacts.vocab_file, corpus.do_lower_case
         )
@@ -99,6 +103,7 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
+        Inference,
         needs=("run_dir", "eval_records"),
         example="--run_dir=runs/student --eval_records=records/wiki-eval",
     )

@@ -16,6 +16,7 @@ from tfdistill.config.options import (
     Corpus,
     Devices,
     General,
+    Inference,
     Knowledge,
 )
 from tfdistill.distillation.extraction import (
@@ -25,6 +26,7 @@ from tfdistill.distillation.extraction import (
     knowledge_schema,
 )
 from tfdistill.models.configuration import BertConfig
+from tfdistill.models.precision import lower_precision
 from tfdistill.records import RecordSetWriter, make_codec, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.tasks import find_task
@@ -36,6 +38,7 @@ def extract_teacher(
     devices: Devices,
     corpus: Corpus,
     knowledge: Knowledge,
+    inference: Inference,
 ) -> dict[str, Any]:
     """Add what a teacher says to records."""
     replicas = assembly.start_replicas(
@@ -47,6 +50,7 @@ def extract_teacher(
     specs = knowledge.knowledge or task.knowledge
     with replicas.scope():
         teacher = assembly.load_for(task, artefacts.teacher)
+        lower_precision(teacher.model, inference.precision)
     tokenizer = tokenizer_of(
         records,
         teacher,
@@ -74,6 +78,7 @@ def extract_teacher(
         "knowledge": list(specs),
         "teacher": teacher.fingerprint,
         "teacher_shape": shape,
+        "precision": inference.precision,
         "records": records.fingerprint,
     }
     files = {
@@ -121,6 +126,7 @@ if __name__ == "__main__":
         Devices,
         Corpus,
         Knowledge,
+        Inference,
         needs=("records", "teacher", "knowledge_records"),
         example="--records=records/wiki --teacher=bert "
         "--knowledge='top_k(k=10)' --knowledge_records=records/wiki-top10",

@@ -21,8 +21,10 @@ from tfdistill.config.options import (
     Corpus,
     Devices,
     General,
+    Inference,
     Knowledge,
 )
+from tfdistill.models.precision import lower_precision
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
@@ -37,6 +39,7 @@ def predict(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    inference: Inference,
 ) -> dict[str, Any]:
     """Write what a model predicts for records."""
     replicas = assembly.start_replicas(
@@ -53,6 +56,7 @@ def predict(
         held_out = open_record_set(artefacts.eval_records)
     with replicas.scope():
         model = assembly.load_for(task, artefacts.run_dir)
+        lower_precision(model.model, inference.precision)
         tokenizer = tokenizer_of(
             records, model, artefacts.vocab_file, corpus.do_lower_case
         )
@@ -113,6 +117,7 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
+        Inference,
         needs=("run_dir", "test_records", "predictions"),
         example="--task=sst2 --run_dir=runs/student "
         "--test_records=records/sst2-test --predictions=predictions",

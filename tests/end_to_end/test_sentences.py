@@ -22,7 +22,7 @@ from small_sentences import (
 
 import tfdistill.assembly
 from tfdistill.assembly import load_for
-from tfdistill.records import open_record_set
+from tfdistill.records import open_record_set, read_feature
 from tfdistill.replicas import OneDevice
 from tfdistill.scoring import examine
 from tfdistill.tasks import find_task
@@ -104,6 +104,26 @@ def test_without_patience_the_best_checkpoint_is_kept_at_the_end(chain, c):
 def test_recorded_logits_are_the_live_teacher(c, tmp_path):
     run("distill", DISTILL + LIVE + LEARNT, c=c, new=tmp_path / "run")
     assert_same_weights(c / "student", tmp_path / "run")
+
+
+def test_logits_in_fewer_bits(c, tmp_path):
+    flags = "--task=sst2 --records={c}/train --teacher={c}/teacher "
+    flags += "--knowledge_records={new} --precision=int8"
+    run("extract_teacher", flags, c=c, new=tmp_path)
+    records = open_record_set(str(tmp_path))
+    assert records.identity["precision"] == "int8"
+    found = read_feature(records, "teacher_logits")
+    exact = read_feature(open_record_set(str(c / "logits")), "teacher_logits")
+    assert (found != exact).all(axis=1).mean() > 0.9
+    np.testing.assert_allclose(found, exact, atol=0.1 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_evaluation_in_fewer_bits(chain, c, precision):
+    flags = "--task=sst2 --run_dir={c}/teacher --eval_records={c}/dev "
+    found = run("evaluate", f"{flags} --precision={precision}", c=c)
+    exact = chain["finetune"]["eval"]["accuracy"]
+    assert abs(found["accuracy"] - exact) <= 0.05
 
 
 def test_recorded_features_are_the_live_teacher(c, tmp_path):
@@ -407,6 +427,7 @@ WRONG_USES = [
         "the teacher's are 0 to 2",
     ),
     ("extract_teacher", "--knowledge=top_k(k=2)", "logits is for classes"),
+    ("extract_teacher", "--precision=int4", "--precision=int4 is not one of"),
     ("distill", f"{LEARNT} --task=cola", OTHER_TASK),
     (
         "distill",

@@ -142,6 +142,18 @@ class Devices(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Inference(Options):
+    """How a model is asked that is not trained."""
+
+    precision: str = option(
+        "float32",
+        "float32; bfloat16 or int8: an encoder's products in fewer bits, "
+        "which is faster on processors that can.",
+        choices=("float32", "bfloat16", "int8"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Knowledge(Options):
     """What is stored of the teacher."""
 
@@ -279,6 +291,7 @@ ALL: tuple[type[Options], ...] = (
     Augmentation,
     Windows,
     Knowledge,
+    Inference,
     Training,
     Answering,
 )
