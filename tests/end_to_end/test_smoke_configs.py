@@ -16,6 +16,7 @@ from typing import Any
 import mpi
 import pytest
 from absl import logging
+from official.nlp.tools import squad_evaluate_v2_0
 
 import tfdistill.config
 from tfdistill.config import Options, parse_spec, run_command
@@ -38,6 +39,7 @@ from tfdistill.training import OPTIMIZERS, Schedule
 ROOT = Path(__file__).parents[2]
 FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
 SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
+SMOKE_SQUAD = ROOT / "configs" / "smoke" / "squad.flags"
 SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
 COMMANDS = (
     "extract_wikipedia",
@@ -286,6 +288,11 @@ def chain(
 
 
 @pytest.fixture
+def squad(chain_of: Callable[[Path], Chain]) -> Chain:
+    return chain_of(SMOKE_SQUAD)
+
+
+@pytest.fixture
 def wiki(chain_of: Callable[[Path], Chain]) -> Chain:
     return chain_of(SMOKE_WIKI)
 
@@ -341,6 +348,34 @@ def test_models_know_more_than_nothing(wiki: Chain) -> None:
     pieces = wiki.summaries["make_vocab"]["pieces"]
     for command in ("finetune", "distill"):
         assert wiki.summaries[command]["eval"]["perplexity"] < pieces
+
+
+def test_published_scorer_finds_the_same_in_what_is_predicted(
+    squad: Chain,
+) -> None:
+    """The threshold that evaluate finds is the one that predict takes."""
+    evaluated = squad.summaries["evaluate"]
+    written = squad.summaries["predict"]
+    predictions, best, odds = (
+        json.loads((squad.root / written[name]).read_text())
+        for name in ("predictions", "nbest_predictions", "null_odds")
+    )
+    file = squad.root / "configs/smoke/SQuAD/dev-v2.0.json"
+    data = json.loads(file.read_text())["data"]
+    scores = squad_evaluate_v2_0.evaluate(data, predictions)
+    assert evaluated["f1"] == pytest.approx(scores["f1"])
+    assert evaluated["exact_match"] == pytest.approx(scores["exact"])
+    assert evaluated["no_answer_f1"] == pytest.approx(scores["NoAns_f1"])
+    assert 50 < evaluated["exact_match"] <= evaluated["f1"] < 100
+    threshold = evaluated["null_score_diff_threshold"]
+    assert threshold != 0
+    assert len(predictions) == squad.summaries["make_records"]["eval_questions"]
+    for name, text in predictions.items():
+        assert (text == "") == (odds[name] > threshold)
+        texts = [candidate["text"] for candidate in best[name]]
+        assert text in texts and "" in texts
+        total = sum(candidate["probability"] for candidate in best[name])
+        assert total == pytest.approx(1)
 
 
 def test_finished_commands_do_nothing_again(chain: Chain) -> None:
