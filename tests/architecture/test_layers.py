@@ -31,6 +31,8 @@ LAYERS = [
         "evaluate",
         "predict",
         "sweep",
+        "knowledge_report",
+        "verify_records",
     },
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

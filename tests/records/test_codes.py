@@ -1,5 +1,7 @@
 """Numbers come back within the bounds that each code states."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,7 +46,7 @@ def test_blocks(bits, most, length):
         # Less than eight numbers are filled up to eight.
         assert not values[max(len(row), 8) :].any()
         edges = [*range(0, max(len(row) // 64, 1) * 64, 64), len(row)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in itertools.pairwise(edges):
             block = row[begin:end]
             if not len(block):
                 continue
