@@ -63,6 +63,7 @@ def training_batches(
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
+    records.check_readable()
     first_window, first_batch = divmod(first_step, length_window)
     used = first_window * length_window * batch_size
     paths = tf.constant([str(s.path) for s in records.shards])
@@ -150,6 +151,7 @@ def evaluation_batches(
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
+    records.check_readable()
     stream = (
         records.schema.read([str(s.path) for s in records.shards])
         .enumerate()
