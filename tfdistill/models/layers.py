@@ -140,3 +140,17 @@ class Embedding(keras.layers.Layer):
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Look up `[…]` ids, giving `[…, dim]`."""
         return tf.gather(self.table.value, ids)
+
+
+def sizes_of(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """Returns the sizes of all axes: numbers, or tensors where they vary.
+
+    Batches of training and evaluation have fixed sizes; those of an exported
+    function need not.
+    """
+    if x.shape.is_fully_defined():
+        return list(x.shape)
+    dynamic = tf.shape(x)
+    return [
+        dynamic[i] if size is None else size for i, size in enumerate(x.shape)
+    ]
