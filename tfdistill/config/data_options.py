@@ -60,6 +60,12 @@ class Tables(Options):
     examples_per_shard: int = option(
         8192, "Examples in a shard of sentences.", minimum=1
     )
+    input_format: str = option(
+        "auto",
+        "What predict reads from --input: text (a sentence a line), tsv, csv "
+        "or jsonl; auto: as the suffix says, else text.",
+        choices=("auto", "text", "tsv", "csv", "jsonl"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
