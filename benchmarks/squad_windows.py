@@ -60,7 +60,8 @@ def main() -> None:
         seconds["published"] = time.perf_counter() - started
     questions = read_questions(path).questions
     differing = dict.fromkeys((INPUTS, MARKS, ANSWER), 0)
-    for one, other in itertools.zip_longest(ours, theirs, fillvalue={}):
+    nothing: dict[str, Any] = {}
+    for one, other in itertools.zip_longest(ours, theirs, fillvalue=nothing):
         for name in differing:
             differing[name] += one.get(name) != other.get(name)
     returned: set[int] = set()

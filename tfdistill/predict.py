@@ -1,11 +1,17 @@
-"""Writes what a model predicts for records, as benchmarks want it.
+"""Writes what a model predicts for records or text.
 
     python -m tfdistill.predict --task=sst2 --run_dir=DIR \
         --test_records=DIR --predictions=DIR
+    python -m tfdistill.predict --run_dir=DIR --input=- <sentences.txt
 
 Files of several tasks of GLUE in one folder are put into one submission.zip.
 Answers to questions are written in SQuAD's layout; with
 --find_null_threshold, --eval_records say when there is no answer.
+
+With --input, classifiers read lines of text or a table of --input_format and
+write a line for each of them to --output, or to standard output as they go;
+the summary goes to stderr then. A batch is waited for before it is predicted:
+--predict_batch_size=1 answers line by line.
 """
 
 import dataclasses
@@ -15,20 +21,33 @@ from typing import Any
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
 from tfdistill.config import FlagNeededError, run_command
+from tfdistill.config.command import StreamedSummary
 from tfdistill.config.options import (
     Answering,
     Artefacts,
     Corpus,
     Devices,
+    Examples,
     General,
     Inference,
     Knowledge,
+    Tables,
 )
+from tfdistill.launcher import this_process
+from tfdistill.models.formats import load_model
 from tfdistill.models.precision import lower_precision
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
 from tfdistill.tasks import Task, find_task
+from tfdistill.tasks.own_task import own_columns
+from tfdistill.text.table_formats import STANDARD_INPUT
+from tfdistill.text_predictions import (
+    format_of,
+    predict_texts,
+    read_texts,
+    write_said,
+)
 from tfdistill.training import Findings
 
 
@@ -39,9 +58,16 @@ def predict(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    tables: Tables,
+    examples: Examples,
     inference: Inference,
 ) -> dict[str, Any]:
-    """Write what a model predicts for records."""
+    """Write what a model predicts for records or texts."""
+    if artefacts.input:
+        return _of_texts(artefacts, knowledge, tables, examples, inference)
+    for name in ("test_records", "predictions"):
+        if not getattr(artefacts, name):
+            raise FlagNeededError(name)
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
@@ -108,6 +134,48 @@ def predict(
     }
 
 
+def _of_texts(
+    artefacts: Artefacts,
+    knowledge: Knowledge,
+    tables: Tables,
+    examples: Examples,
+    inference: Inference,
+) -> dict[str, Any]:
+    process = this_process()
+    if not process.is_alone:
+        raise ValueError(
+            f"{process.launcher} has started {process.count} processes; "
+            "--input is read by one."
+        )
+    kind = format_of(artefacts.input, tables.input_format)
+    columns = own_columns(tables.text_column, tables.pair_column)
+    loaded = load_model(
+        artefacts.run_dir, heads=("classifier",), needs=("classifier",)
+    )
+    lower_precision(loaded.model, inference.precision)
+    num_classes = loaded.model.config.num_classes
+    labels = loaded.labels
+    if num_classes > 1 and not labels:
+        labels = tuple(map(str, range(num_classes)))
+    said = predict_texts(
+        loaded,
+        read_texts(artefacts.input, kind, columns),
+        length=examples.max_seq_length,
+        batch_size=knowledge.predict_batch_size,
+    )
+    number = write_said(said, artefacts.output, kind, labels)
+    summary = {
+        "examples": number,
+        "labels": list(labels),
+        "input": artefacts.input,
+        "output": artefacts.output,
+        "run_dir": artefacts.run_dir,
+    }
+    if artefacts.output in ("", STANDARD_INPUT):
+        return StreamedSummary(summary)
+    return summary
+
+
 if __name__ == "__main__":
     run_command(
         predict,
@@ -117,8 +185,13 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
+        Tables,
+        Examples,
         Inference,
-        needs=("run_dir", "test_records", "predictions"),
-        example="--task=sst2 --run_dir=runs/student "
-        "--test_records=records/sst2-test --predictions=predictions",
+        needs=("run_dir",),
+        examples=(
+            "--task=sst2 --run_dir=runs/student "
+            "--test_records=records/sst2-test --predictions=predictions",
+            "--run_dir=runs/student --input=- <sentences.txt",
+        ),
     )

@@ -131,5 +131,9 @@ if __name__ == "__main__":
         Knowledge,
         arguments="RUN…",
         needs=("output",),
-        example="runs/teacher runs/student --output=report.html",
+        examples=(
+            "runs/teacher runs/student --output=report.html",
+            "runs/study/objectives --task=sst2 "
+            "--eval_records=runs/study/sst2/dev --output=study.html",
+        ),
     )

@@ -137,6 +137,9 @@ if __name__ == "__main__":
         sweep,
         *options.ALL,
         needs=("sweep", "run_dir"),
-        example="--sweep=study.sweep --flagfile=study.flags "
-        "--run_dir=runs/study --num_processes=2",
+        examples=(
+            "--sweep=study.sweep --flagfile=study.flags "
+            "--run_dir=runs/study --num_processes=2",
+            "--sweep=configs/study/objectives.sweep --run_dir=runs/objectives",
+        ),
     )

@@ -100,7 +100,7 @@ class Declared:
                 main,
                 *self.groups,
                 needs=self.needs,
-                example="",
+                examples=("",),
                 argv=["command", *arguments],
             )
         assert ended.value.code == 0

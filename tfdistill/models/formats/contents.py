@@ -19,12 +19,14 @@ class ModelContents:
         weights: Arrays by canonical name.
         tokenizer: What makes text into its ids.
         source: File that the weights are from, for messages.
+        labels: Names of a classifier's classes; empty if not known.
     """
 
     config: Config
     weights: Weights
     tokenizer: Tokenizer | Words | CausalTokenizer
     source: str
+    labels: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
