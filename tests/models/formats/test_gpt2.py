@@ -86,7 +86,7 @@ def test_hugging_face(write, tensors):
     tied = {
         "lm_head.weight": tensors["transformer.wte.weight"],
         "transformer.h.0.attn.bias": mask,
-        "transformer.h.0.attn.masked_bias": np.float32(-1e4).reshape(()),
+        "transformer.h.0.attn.masked_bias": np.array(-1e4, np.float32),
     }
     folder = write(tied)
     loaded = load_model(str(folder), **CAUSAL)
