@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+from small_records import unfinish
 
 from tfdistill.config.options import (
     Artefacts,
@@ -87,12 +88,7 @@ def test_a_rerun_makes_missing_shards_alone(text, tmp_path):
     shards[1].unlink()
     kept = shards[0].stat().st_mtime_ns
     # As it is after a kill: no manifest yet.
-    manifest = folder / "manifest.json"
-    import json
-
-    wanted = json.loads(manifest.read_text())["wanted"]
-    manifest.unlink()
-    (folder / "unfinished.json").write_text(json.dumps({"wanted": wanted}))
+    unfinish(folder)
     make(text, tmp_path / "cut")
     assert contents(tmp_path / "cut") == before
     assert shards[0].stat().st_mtime_ns == kept

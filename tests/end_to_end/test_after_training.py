@@ -1,5 +1,6 @@
 """What is done with finished runs: report, export, predict."""
 
+import dataclasses
 import html.parser
 import json
 import os
@@ -7,10 +8,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import small_sentences
 from small_chain import call
 from small_sentences import CHAIN, ROWS, run
+
+from tfdistill.records import open_record_set
+from tfdistill.tasks.samples import show_samples, text_of
+from tfdistill.text.word_pieces import WordPiece
 
 STEPS = ("make_records", "finetune", "logits")
 
@@ -367,3 +373,50 @@ def test_predict_refuses_texts(c):
         flags = f"{PREDICT} --output={{c}}/no.tsv {flags}"
         assert message in refused("predict", flags, c), flags
         assert not (c / "no.tsv").exists()
+
+
+def test_tensorboard_shows_predictions_over_time(c):
+    from tensorboard.backend.event_processing import event_accumulator
+
+    events = event_accumulator.EventAccumulator(
+        str(c / "teacher/summaries/eval")
+    )
+    events.Reload()
+    shown = events.Tensors("predictions")
+    steps = [
+        line["step"]
+        for line in map(json.loads, (c / "teacher/metrics.jsonl").open())
+        if line["kind"] == "eval"
+    ]
+    assert [event.step for event in shown] == steps
+    (last,) = shown[-1].tensor_proto.string_val
+    head, _, *rows = last.decode().splitlines()
+    assert head == "| text | label | prediction | probability |"
+    assert len(rows) == 8
+    dev = (c / "SST-2/dev.tsv").read_text().splitlines()[1:]
+    for row, line in zip(rows, dev, strict=False):
+        text, label, prediction, odds = row.strip("| ").split(" | ")
+        sentence, expected = line.split("\t")
+        assert text == f"[CLS] {sentence} [SEP]"
+        assert label == expected and prediction in "01"
+        assert 0.5 <= float(odds) <= 1
+
+
+def test_samples_of_scores_and_odd_texts(c):
+    records = open_record_set(str(c / "test"))
+    of_scores = {**records.identity, "labels": []}
+    records = dataclasses.replace(records, identity=of_scores)
+    tokenizer = WordPiece(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a|b", "##c", "d"],
+        do_lower_case=True,
+    )
+    assert text_of([2, 5, 6, 7, 3], tokenizer) == "[CLS] a|bc d [SEP]"
+    names = [f"|{i}" for i in range(len(small_sentences.VOCABULARY))]
+    names[:5] = small_sentences.VOCABULARY[:5]
+    rows = {"logits": np.arange(3.0)[:, None]}
+    shown = show_samples(records, rows, WordPiece(names, do_lower_case=True))
+    head, _, *lines = shown.splitlines()
+    assert head == "| text | label | prediction |"
+    # Three of them were gone through.
+    assert [line.split(" | ")[-1] for line in lines] == ["0 |", "1 |", "2 |"]
+    assert all(r"\|" in line for line in lines)

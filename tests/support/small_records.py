@@ -1,11 +1,14 @@
 """A small record set to read."""
 
 import dataclasses
+import json
+import pathlib
 
 import numpy as np
 
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
 from tfdistill.records.examples import input_features
+from tfdistill.records.manifest import MANIFEST, MARK, plan, read_manifest
 
 SCHEMA = Schema(
     masked_lm_features(
@@ -71,3 +74,13 @@ def write_uneven_set(folder, lengths, max_seq_length=100):
                     }
                 )
     return writer.finish()
+
+
+def unfinish(folder: pathlib.Path) -> None:
+    """Leave a set as a kill does that came before its manifest."""
+    made = read_manifest(folder)
+    names = [shard["name"] for shard in made["shards"]]
+    (folder / MARK).write_text(
+        json.dumps(plan(made["identity"], made["schema"], names))
+    )
+    (folder / MANIFEST).unlink()

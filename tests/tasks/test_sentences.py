@@ -189,7 +189,7 @@ def test_the_task_is_that_of_the_records(classes):
     with pytest.raises(ValueError, match="made for --task=classification, not"):
         find_task("mlm", records)
     with pytest.raises(
-        ValueError, match=r"Unknown task 'glue'\. Known: mlm, co"
+        ValueError, match=r"Unknown task 'glue'\. Known: mlm, causal_lm, cola"
     ):
         find_task("glue", records)
     # Those of BERT's own scripts do not say what they are for.

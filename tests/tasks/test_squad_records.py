@@ -9,6 +9,7 @@ from absl import logging
 from model_folders import roberta_vocabulary, write_byte_pairs
 from official.nlp.data import squad_lib
 from official.nlp.tools import tokenization
+from small_records import unfinish
 
 from tfdistill.config.options import Artefacts, Examples, General, Windows
 from tfdistill.records import evaluation_batches, open_record_set
@@ -221,11 +222,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
     # A shard that was lost is made anew, and says the same.
     before = contents(tmp_path / "one")
     shards = sorted((tmp_path / "one").glob("*.tfrecord"))
-    manifest = json.loads((tmp_path / "one/manifest.json").read_text())
-    (tmp_path / "one/manifest.json").unlink()
-    (tmp_path / "one/unfinished.json").write_text(
-        json.dumps({"wanted": manifest["wanted"]})
-    )
+    unfinish(tmp_path / "one")
     shards[1].unlink()
     kept = shards[0].stat().st_mtime_ns
     assert make(folder, tmp_path / "one") == one

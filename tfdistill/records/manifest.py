@@ -19,6 +19,9 @@ MARK = "unfinished.json"
 _HASHED = {
     "tokenizer": "the vocabulary or its casing",
     "text": "the text",
+    "table": "the table",
+    "questions": "the questions",
+    "fingerprint": "the vocabulary of words",
     "teacher": "the teacher's weights",
     "records": "the records that the teacher was asked about",
 }
@@ -131,7 +134,7 @@ def check_plan(
     if name not in _HASHED:
         what += f" is {_short(theirs)} there and {_short(ours)} here"
     else:
-        what += " differs" if name != "records" else " differ"
+        what += " differ" if name in ("records", "questions") else " differs"
     raise ValueError(
         f"{folder} holds records made from other input or settings: {what}. "
         "Remove it or choose another folder."

@@ -73,6 +73,8 @@ class Task:
         write: From rows, in the order of the records, and a folder to what
             the command prints; writes predictions. None: there are none.
         answering: How answers are chosen, where there are questions.
+        samples: From rows and the records' tokenizer to Markdown that shows
+            some predictions. None: there are none to show.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Task:
     ]
     write: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] | None
     answering: Answering | None = None
+    samples: Callable[[Mapping[str, np.ndarray], Tokenizer], str] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
