@@ -96,7 +96,7 @@ class Task:
     ]
     write: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] | None
     answering: Answering | None = None
-    samples: Callable[[Mapping[str, np.ndarray], Tokenizer], str] | None = None
+    samples: Callable[[Mapping[str, np.ndarray], Any], str] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
