@@ -85,10 +85,10 @@ def test_a_rerun_makes_missing_shards_alone(text, tmp_path):
     before = contents(tmp_path / "whole")
     folder = tmp_path / "cut" / "train"
     shards = sorted(folder.glob("*.tfrecord"))
-    shards[1].unlink()
-    kept = shards[0].stat().st_mtime_ns
     # As it is after a kill: no manifest yet.
     unfinish(folder)
+    shards[1].unlink()
+    kept = shards[0].stat().st_mtime_ns
     make(text, tmp_path / "cut")
     assert contents(tmp_path / "cut") == before
     assert shards[0].stat().st_mtime_ns == kept

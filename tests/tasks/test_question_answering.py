@@ -8,7 +8,6 @@ import types
 import pytest
 import small_questions
 import tensorflow as tf
-from absl import logging
 from golden import golden
 from mirrored import two_mirrored
 from official.nlp.data import squad_lib
@@ -247,7 +246,6 @@ def plain(found):
 
 def published(folder, task, settings):
     """Predictions of tf-models-official from the same logits."""
-    logging.set_verbosity(logging.ERROR)
     examples = squad_lib.read_squad_examples(
         str(folder / f"{task}.json"), False, task == "squad_v2"
     )

@@ -107,7 +107,6 @@ def test_windows_are_those_of_the_published_code(folder, tmp_path, task, name):
     made = make(folder, tmp_path / "records", task=task, name=name)
     ours = examples_of(tmp_path / "records")
     path = str(folder / f"{name}.json")
-    logging.set_verbosity(logging.ERROR)
     examples = squad_lib.read_squad_examples(path, True, task == "squad_v2")
     questions = [
         entry
