@@ -33,11 +33,13 @@ from tfdistill.config.options import (
 from tfdistill.distillation import OBJECTIVES, declare_objectives
 from tfdistill.models.specs import STUDENTS
 from tfdistill.records import Shapes, make_codec
+from tfdistill.sweeps.plan import read_plan
 from tfdistill.tasks import TASKS
 from tfdistill.training import OPTIMIZERS, Schedule
 
 ROOT = Path(__file__).parents[2]
 FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
+SWEEPS = sorted((ROOT / "configs").rglob("*.sweep"))
 SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
 SMOKE_SQUAD = ROOT / "configs" / "smoke" / "squad.flags"
 SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
@@ -139,6 +141,22 @@ def declared(
     return found
 
 
+# With any of these options, and whatever it lacks.
+EVERYTHING = Declared(
+    (
+        Artefacts,
+        General,
+        Devices,
+        Corpus,
+        Examples,
+        Masking,
+        Knowledge,
+        Training,
+    ),
+    (),
+)
+
+
 def test_the_published_chain_is_there() -> None:
     chain = [command for command, _ in header_commands(SMOKE_WIKI)]
     assert chain == list(WIKI_CHAIN)
@@ -175,22 +193,17 @@ def test_header_gives_all_that_its_commands_need(
 
 @pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
 def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
-    everything = Declared(
-        (
-            Artefacts,
-            General,
-            Devices,
-            Corpus,
-            Examples,
-            Masking,
-            Knowledge,
-            Training,
-        ),
-        (),
-    )
     alone = [f"--flagfile={name_of(flagfile)}"]
     for arguments in (alone, *(a for _, a in header_commands(flagfile))):
-        check_specs(everything.options(arguments))
+        check_specs(EVERYTHING.options(arguments))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name_of)
+def test_points_of_sweeps_are_valid(path: Path, at_root: None) -> None:
+    plan = read_plan(str(path))
+    for points in plan.axes.values():
+        for flags in points.values():
+            check_specs(EVERYTHING.options(list(flags)))
 
 
 def check_specs(chosen: dict[type[Options], Any]) -> None:
