@@ -34,7 +34,7 @@ MODELS = {
     "transformer_xl": (
         "words.txt",
         "transformer_xl(num_layers=1,hidden_dim=16,num_heads=2,"
-        "segment_length=8,memory_length=8)",
+        "segment_length=12,memory_length=8)",
     ),
 }
 FINETUNE = (
