@@ -1,14 +1,12 @@
-"""What TensorBoard's HParams shows of a sweep: points and scores of its runs."""
+"""What TensorBoard's HParams shows of a sweep: points and scores of its runs.
+
+TensorBoard is imported where it is needed, as that takes a second.
+"""
 
 import pathlib
 import time
 from collections.abc import Mapping
 from typing import Any
-
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.plugins.hparams import api
-from tensorboard.plugins.scalar.summary import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 FOLDER = "summaries/hparams"
 
@@ -32,6 +30,11 @@ def write_hparams(
     folder = run_dir / FOLDER
     if not run_dir.is_dir() or folder.exists():
         return
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.plugins.hparams import api
+    from tensorboard.plugins.scalar.summary import scalar_pb
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
     step = int(summary.get("steps", 0))
     writer = EventFileWriter(str(folder))
     found = [api.hparams_pb(dict(points), trial_id="+".join(points.values()))]
