@@ -11,7 +11,11 @@ from tfdistill.records.distributions import (
     Distribution,
     truncate,
 )
-from tfdistill.records.examples import masked_lm_features, sentence_features
+from tfdistill.records.examples import (
+    masked_lm_features,
+    pair_features,
+    sentence_features,
+)
 from tfdistill.records.feature import Feature
 from tfdistill.records.knowledge import (
     KNOWLEDGE,
@@ -22,6 +26,7 @@ from tfdistill.records.knowledge import (
 )
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
+from tfdistill.records.token_batches import token_batches
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
@@ -39,9 +44,11 @@ __all__ = [
     "make_codec",
     "masked_lm_features",
     "open_record_set",
+    "pair_features",
     "read_feature",
     "sentence_features",
     "stored_pieces",
+    "token_batches",
     "training_batches",
     "truncate",
 ]

@@ -25,7 +25,7 @@ FORMAT = "tfdistill records"
 VERSION = 1
 MANIFEST = "manifest.json"
 # One of them is among the files of any tokenizer.
-VOCABULARIES = ("vocab.txt", "vocab.json")
+VOCABULARIES = ("vocab.txt", "vocab.json", "pieces.model")
 # Present while a set is written; says what the finished shards belong to.
 IDENTITY = "unfinished.json"
 
@@ -80,6 +80,7 @@ class RecordSet:
     def shapes(self, **of_the_teacher: int) -> Shapes:
         """Returns what the shapes of knowledge follow from."""
         slots = self.schema.feature("masked_lm_positions")
+        slots = slots or self.schema.feature("target_ids")
         ids = self.schema.feature("input_ids")
         ends = self.schema.feature("answer_positions")
         return Shapes(
