@@ -4,8 +4,11 @@ import dataclasses
 from collections.abc import Callable
 
 from tfdistill.models.bert import Bert
+from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
+from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from tfdistill.models.weights import Config
 from tfdistill.models.words import (
     BiLstmConfig,
     ConvRnnConfig,
@@ -13,7 +16,6 @@ from tfdistill.models.words import (
     KimCnnConfig,
     RecurrentModel,
     SiameseBiLstmConfig,
-    WordConfig,
 )
 
 
@@ -26,7 +28,7 @@ class Kind:
         make: From a configuration, a seed and heads to a model.
     """
 
-    config: type[BertConfig | WordConfig]
+    config: type[Config]
     make: Callable[..., Model]
 
 
@@ -37,9 +39,11 @@ KINDS: dict[str, Kind] = {
     "siamese_bilstm": Kind(SiameseBiLstmConfig, RecurrentModel),
     "conv_rnn": Kind(ConvRnnConfig, RecurrentModel),
     "kim_cnn": Kind(KimCnnConfig, KimCnn),
+    "seq2seq": Kind(Seq2SeqConfig, Seq2Seq),
+    "cmlm": Kind(ConditionalConfig, ConditionalLM),
 }
 
 
-def kind_of(config: BertConfig | WordConfig) -> str:
+def kind_of(config: Config) -> str:
     """Returns the name of a configuration's kind."""
     return next(n for n, kind in KINDS.items() if kind.config is type(config))

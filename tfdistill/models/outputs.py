@@ -4,7 +4,8 @@ A model returns a dictionary. It leaves out what it does not have, and
 computes only the fields that were asked for:
 
     logits                 task logits; masked LM: `[B, P, V]`; spans:
-                           `[B, 2, L]`, of beginning and end
+                           `[B, 2, L]`, of beginning and end; text: of each
+                           of the target's places, `[B, T, V]`
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
     pooled                 `[B, D]`
     hidden_states          by number, 0 to N: `[B, L, D]`, embeddings first
@@ -39,7 +40,7 @@ class Model(Protocol):
     """What all kinds of models are to those who use them.
 
     Attributes:
-        config: Its shape: a `BertConfig` or a `WordConfig`.
+        config: Its shape, of a class in `models.kinds.KINDS`.
         parts: What it is made of, keys of `models.weights.PARTS`.
         trainable: Whether any of its variables may be trained.
     """

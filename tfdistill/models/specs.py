@@ -16,6 +16,7 @@ from tfdistill.models.bert import PRETRAINING_HEADS, Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.families import family_of
 from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.generators import conditional_lm, seq2seq, seq2seq_model
 from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.pruning import PRUNINGS, prune
 from tfdistill.models.weights import (
@@ -27,7 +28,7 @@ from tfdistill.models.weights import (
     parts_in,
 )
 from tfdistill.models.words.students import WORD_STUDENTS, WordStudent
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.shared_pieces import SharedPieces
 from tfdistill.text.words import Words
 
 _NO_WORDS = (
@@ -172,6 +173,7 @@ def teacher_layers(
 STUDENTS: dict[str, Callable[..., Any]] = {
     "bert": bert,
     "teacher_layers": teacher_layers,
+    "seq2seq": seq2seq,
     **WORD_STUDENTS,
 }
 
@@ -186,12 +188,13 @@ def needs_teacher(spec_or_path: str) -> bool:
 def build_student(
     spec_or_path: str,
     *,
-    tokenizer: Tokenizer,
+    tokenizer: Any,
     teacher: LoadedModel | None,
     seed: int,
     heads: Collection[str] = PRETRAINING_HEADS,
     num_classes: int = 0,
     words: Words | None = None,
+    kind: str = "",
 ) -> LoadedModel:
     """Make a student from a spec, or load one from a folder.
 
@@ -204,6 +207,8 @@ def build_student(
         num_classes: Of a classifier; 0: as a loaded or copied one's, or 2.
             One of another number is not loaded or copied.
         words: The words of the records, if they hold some.
+        kind: Of the models of a task, see `Task.kind`. For a `cmlm`, a BERT
+            or its shape is what one starts from.
 
     Returns:
         The model. Its `parts` are those with weights copied or loaded; the
@@ -213,6 +218,8 @@ def build_student(
         ValueError: The spec is wrong, the folder cannot be loaded, or its
             vocabulary is another than the tokenizer's.
     """
+    if kind:
+        return _generator(spec_or_path, tokenizer, seed, kind)
     if _is_folder(spec_or_path):
         student = load_model(
             spec_or_path, heads=heads, num_classes=num_classes, seed=seed
@@ -278,6 +285,40 @@ def _of_words(
         parts=frozenset(),
         fingerprint=fingerprint(weights, config),
     )
+
+
+def _generator(
+    spec_or_path: str, pieces: SharedPieces, seed: int, kind: str
+) -> LoadedModel:
+    """Make or load a model that writes texts, or the teacher of such."""
+    if _is_folder(spec_or_path):
+        heads = ("masked_lm", "generator")
+        found = load_model(spec_or_path, heads=heads, seed=seed)
+        theirs = kind_of(found.model.config)
+        if kind == "cmlm" and theirs == "bert":
+            return conditional_lm(found, pieces, seed)
+        if theirs != kind:
+            raise ValueError(
+                f"{spec_or_path} is a {theirs}; the task's models are {kind}."
+            )
+        if found.tokenizer.fingerprint != pieces.fingerprint:
+            raise ValueError(
+                f"{spec_or_path} has another vocabulary or casing than the "
+                "records."
+            )
+        return found
+    spec = parse_spec(spec_or_path, STUDENTS)
+    wanted = {"cmlm": "bert", "seq2seq": "seq2seq"}[kind]
+    if spec.name != wanted:
+        raise ValueError(
+            f"{spec_or_path}: the task's models are made from "
+            f"{wanted}(…)" + (", or a BERT." if kind == "cmlm" else ".")
+        )
+    if kind == "cmlm":
+        start = bert(len(pieces.vocabulary), None, **spec.arguments)
+        return conditional_lm(start.config, pieces, seed)
+    config = seq2seq(len(pieces.vocabulary), **spec.arguments)
+    return seq2seq_model(config, pieces, seed)
 
 
 def _is_folder(spec_or_path: str) -> bool:

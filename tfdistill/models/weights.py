@@ -4,7 +4,8 @@ Every file format is translated to and from these canonical names and shapes,
 for instance `bert/encoder/layer_0/attention/self/query/kernel`, `[D, D]`.
 Two of our variables are kept otherwise: query, key and value are one matrix
 `[D, 3 D]`, and the next-sentence matrix is `[D, 2]` where the published one
-is `[2, D]`. Weights of models of words have our own names, behind `words/`.
+is `[2, D]`. Weights of other models have our own names, behind the scope of
+their kind, such as `words/`.
 """
 
 import hashlib
@@ -16,22 +17,31 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfdistill.models.conditional.configuration import ConditionalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
+from tfdistill.models.seq2seq.configuration import Seq2SeqConfig
 from tfdistill.models.words import WordConfig
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
-Config = BertConfig | WordConfig
+Config = BertConfig | WordConfig | Seq2SeqConfig | ConditionalConfig
 
 # How the canonical names of a part's weights begin.
 PARTS: dict[str, tuple[str, ...]] = {
-    "encoder": ("bert/embeddings/", "bert/encoder/", "words/encoder/"),
+    "encoder": (
+        "bert/embeddings/",
+        "bert/encoder/",
+        "words/encoder/",
+        "seq2seq/encoder/",
+        "conditional/encoder/",
+    ),
     "pooler": ("bert/pooler/", "words/pooler/"),
     "masked_lm": ("cls/predictions/",),
     "next_sentence": ("cls/seq_relationship/",),
     "classifier": ("classifier/",),
     "span": ("span/",),
+    "generator": ("seq2seq/generator/", "conditional/generator/"),
 }
 # Those of a model as BERT was published.
 PRETRAINING_PARTS = ("encoder", "pooler", "masked_lm", "next_sentence")
@@ -113,10 +123,9 @@ def weight_shapes(
     config: Config, parts: Collection[str] = PRETRAINING_PARTS
 ) -> dict[str, Shape]:
     """Returns the canonical names and shapes of a model's weights."""
-    if isinstance(config, WordConfig):
-        of_words = config.weight_shapes()
-        named = {_of_words(name): shape for name, shape in of_words.items()}
-        return of_parts(named, parts)
+    if not isinstance(config, BertConfig):
+        own = config.weight_shapes()
+        return of_parts({_own(n, config): x for n, x in own.items()}, parts)
     dim, inner = config.hidden_dim, config.intermediate_dim
     shapes: dict[str, Shape] = {
         "bert/embeddings/word_embeddings": (config.vocabulary_size, dim),
@@ -276,6 +285,12 @@ def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     """Returns what a model computes with its weights, as JSON values."""
     if isinstance(config, WordConfig):
         return [type(config).__name__]
+    if isinstance(config, Seq2SeqConfig):
+        heads, epsilon = config.num_heads, config.layer_norm_epsilon
+        return [type(config).__name__, heads, epsilon]
+    if isinstance(config, ConditionalConfig):
+        of_bert = _conventions(config.bert, ["masked_lm"])
+        return [type(config).__name__, config.num_groups, *of_bert]
     found: list[Any] = [
         config.num_heads,
         config.activation,
@@ -288,15 +303,17 @@ def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     return found
 
 
-def _of_words(name: str) -> str:
-    """Returns the canonical name of a variable of a model of words."""
-    return name if name.startswith("classifier/") else f"words/{name}"
+def _own(name: str, config: Config) -> str:
+    """Returns the canonical name of a variable that has our own name."""
+    if isinstance(config, BertConfig) or name.startswith("classifier/"):
+        return name
+    return f"{config.scope}/{name}"
 
 
 def _canonical_names(name: str, config: Config) -> tuple[str, ...]:
     """Returns the weights that the variable of a name is made of."""
-    if isinstance(config, WordConfig):
-        return (_of_words(name),)
+    if not isinstance(config, BertConfig):
+        return (_own(name, config),)
     if name in _NAMES:
         return (_NAMES[name],)
     owner, kind = name.rsplit("/", 1)

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from tfdistill.models.weights import Config, Weights
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.tokenizer import Pieces
 from tfdistill.text.words import Words
 
 
@@ -22,7 +22,7 @@ class ModelContents:
 
     config: Config
     weights: Weights
-    tokenizer: Tokenizer | Words
+    tokenizer: Pieces | Words
     source: str
 
 

@@ -2,7 +2,8 @@
 
 model.json          kind, configuration, parts, casing; written last
 model.safetensors   weights by canonical name, with check sums
-vocab.txt, or vocab.json and merges.txt; words.txt of models of words
+vocab.txt, or vocab.json and merges.txt; words.txt of models of words;
+pieces.model, or pieces.txt beside vocab.txt, of models that write text
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.models.words import WordConfig
 from tfdistill.tensors import load_tensors, save_tensors
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.tokenizer import Pieces, read_pieces
 from tfdistill.text.words import Words, read_words
 
 _FORMAT = "tfdistill model"
@@ -36,7 +37,7 @@ _WEIGHTS = "model.safetensors"
 
 def save_model(
     model: Model,
-    tokenizer: Tokenizer | Words,
+    tokenizer: Pieces | Words,
     *,
     parts: Collection[str],
     path: str | os.PathLike[str],
@@ -74,7 +75,7 @@ def save_model(
     )
 
 
-def _checksum(tokenizer: Tokenizer | Words) -> str:
+def _checksum(tokenizer: Pieces | Words) -> str:
     content = b"".join(tokenizer.files().values())
     return hashlib.sha256(content).hexdigest()
 
@@ -106,11 +107,11 @@ def _read(folder: pathlib.Path) -> ModelContents:
             f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
         )
     config = _config(path, settings)
-    tokenizer: Tokenizer | Words
+    tokenizer: Pieces | Words
     if isinstance(config, WordConfig):
         tokenizer = read_words(folder, settings)
     else:
-        tokenizer = read_tokenizer(folder, settings)
+        tokenizer = read_pieces(folder, settings)
     if _checksum(tokenizer) != settings["vocabulary_sha256"]:
         names = " or ".join(tokenizer.files())
         raise ValueError(

@@ -45,6 +45,8 @@ class WordConfig:
     num_classes: int = 2
 
     is_pair: ClassVar[bool] = False
+    # How the canonical names of its weights begin.
+    scope: ClassVar[str] = "words"
 
     def __post_init__(self) -> None:
         check_types(self, "a model of words")
