@@ -1,11 +1,13 @@
 """Whether records and models fit each other: vocabulary and length."""
 
+from tfdistill.models.conditional import ConditionalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.kinds import kind_of
 from tfdistill.models.outputs import Model
+from tfdistill.models.words import WordConfig
 from tfdistill.records import RecordSet
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.tokenizer import Pieces, read_pieces
 from tfdistill.text.words import Words, read_words
 
 
@@ -16,7 +18,7 @@ def tokenizer_of(
     casing: bool,
     *,
     role: str = "model",
-) -> Tokenizer:
+) -> Pieces:
     """Find the tokenizer of records: their own, a model's, or a file's.
 
     All that are known must agree. A model of words must have the words that
@@ -32,13 +34,13 @@ def tokenizer_of(
     Raises:
         ValueError: They differ, or there is none.
     """
-    tokenizer: Tokenizer
+    tokenizer: Pieces
     if records.tokenizer_folder is not None:
-        tokenizer = read_tokenizer(records.tokenizer_folder, records.identity)
+        tokenizer = read_pieces(records.tokenizer_folder, records.identity)
     elif model is not None and not isinstance(model.tokenizer, Words):
         tokenizer = model.tokenizer
     elif vocab_file:
-        tokenizer = read_tokenizer(vocab_file, {"do_lower_case": casing})
+        tokenizer = read_pieces(vocab_file, {"do_lower_case": casing})
     else:
         raise ValueError(
             f"{records.path} does not say which vocabulary it was made "
@@ -46,7 +48,7 @@ def tokenizer_of(
         )
     records.check_tokenizer(tokenizer.fingerprint, "its own vocabulary")
     if vocab_file:
-        given = read_tokenizer(
+        given = read_pieces(
             vocab_file, {"do_lower_case": casing} | tokenizer.settings
         )
         records.check_tokenizer(given.fingerprint, vocab_file)
@@ -80,7 +82,7 @@ def words_of(records: RecordSet) -> Words | None:
 
 def check_vocabulary(
     model: LoadedModel,
-    tokenizer: Tokenizer,
+    tokenizer: Pieces,
     records: RecordSet,
     role: str = "model",
 ) -> None:
@@ -137,7 +139,7 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
-    if not isinstance(model.config, BertConfig):
+    if isinstance(model.config, WordConfig):
         is_pair = records.schema.feature("word_segments") is not None
         if is_pair != model.config.is_pair:
             raise ValueError(
@@ -149,11 +151,19 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
         return
     feature = records.schema.feature("input_ids")
     length = 0 if feature is None else feature.length
-    if length > model.config.max_sequence_length:
+    if isinstance(model.config, ConditionalConfig):
+        target = records.schema.feature("target_ids")
+        # [CLS] and the [SEP] between both.
+        length += 2 + (0 if target is None else target.length)
+        most = model.config.bert.max_sequence_length
+    elif isinstance(model.config, BertConfig):
+        most = model.config.max_sequence_length
+    else:
+        return
+    if length > most:
         raise ValueError(
             f"{records.path} has max_seq_length={length}, but the {role} has "
-            f"{model.config.max_sequence_length} positions "
-            "(max_sequence_length)."
+            f"{most} positions (max_sequence_length)."
         )
 
 

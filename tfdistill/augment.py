@@ -12,7 +12,7 @@ says of it. `make_records --input` makes records of the table.
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from absl import logging
 
@@ -38,8 +38,8 @@ from tfdistill.files import read_json, sha256_of, write_json
 from tfdistill.progress import Progress
 from tfdistill.text.parallel import process_count
 from tfdistill.text.tables import Row, read_table
+from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.word_vectors import read_word_vectors
-from tfdistill.text.words import Words
 
 # Sentences and, where it is known, their label.
 Example = tuple[Sequence[str], str | None]
@@ -153,8 +153,8 @@ def _as_tinybert(
     loaded = load_model(
         artefacts.model, heads=("masked_lm",), needs=("masked_lm",)
     )
-    # No model of words has a masked-LM head.
-    assert not isinstance(loaded.tokenizer, Words)
+    # No model with a masked-LM head has another tokenizer.
+    tokenizer = cast(Tokenizer, loaded.tokenizer)
     vectors = None
     if artefacts.vectors_file:
         vectors = read_word_vectors(
@@ -167,7 +167,7 @@ def _as_tinybert(
         found = tinybert_variants(
             [_sentences(row) for row in rows],
             ask=asking(loaded.model),
-            tokenizer=loaded.tokenizer,
+            tokenizer=tokenizer,
             vectors=vectors,
             rounds=rounds,
             seed=general.random_seed,

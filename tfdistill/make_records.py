@@ -7,10 +7,15 @@
     python -m tfdistill.make_records --task=squad_v1 --input=train-v1.1.json \
         --vocab_file=FILE --records=DIR --eval_input=FILE --eval_records=DIR
 
+    python -m tfdistill.make_records --task=translation --source_file=train.de \
+        --target_file=train.en --vocab_file=pieces.txt --records=DIR
+
 Where --words_file is given, records of tables hold whole words beside pieces.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
+Of translation and summarisation, files of lines can take the place of tables,
+for dev and test with --eval_source_file, --test_source_file and so on.
 """
 
 import itertools
@@ -24,10 +29,12 @@ from tfdistill.config.options import (
     Examples,
     General,
     Masking,
+    ParallelText,
     Tables,
     Windows,
 )
-from tfdistill.tasks import MLM, SQUAD, TASKS
+from tfdistill.tasks import CMLM, GENERATION, MLM, SQUAD, TASKS
+from tfdistill.tasks.generation_records import make_pair_records
 from tfdistill.tasks.mlm_records import make_masked_lm_records
 from tfdistill.tasks.own_task import find_sentence_task
 from tfdistill.tasks.sentence_records import (
@@ -37,7 +44,9 @@ from tfdistill.tasks.sentence_records import (
 )
 from tfdistill.tasks.squad_records import make_squad_records
 from tfdistill.tasks.transfer_tables import table_of
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.join_marks import JoinMarks
+from tfdistill.text.sentence_pieces import SentencePieces
+from tfdistill.text.tokenizer import Tokenizer, read_pieces, read_tokenizer
 from tfdistill.text.words import Words, read_words
 
 _SPLITS = {
@@ -55,11 +64,21 @@ def make_records(
     tables: Tables,
     masking: Masking,
     windows: Windows | None = None,
+    parallel: ParallelText | None = None,
 ) -> dict[str, Any]:
-    """Make records from text, from the tables of a task, or of questions."""
+    """Make records from text, tables, questions or parallel text."""
     if general.task not in TASKS:
         raise ValueError(
             f"Unknown task {general.task!r}. Known: {', '.join(TASKS)}."
+        )
+    if general.task == CMLM:
+        raise ValueError(
+            f"--task={CMLM} has no records of its own: it learns from those "
+            f"of {' and '.join(GENERATION)}."
+        )
+    if general.task in GENERATION:
+        return _from_pairs(
+            artefacts, general, corpus, parallel or ParallelText(), tables
         )
     is_text = general.task == MLM.name
     needed = {MLM.name: ("text", "records")} | dict.fromkeys(
@@ -88,6 +107,29 @@ def make_records(
             artefacts, general, examples, windows or Windows(), tokenizer
         )
     return _from_tables(artefacts, general, examples, tables, tokenizer, words)
+
+
+def _from_pairs(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    parallel: ParallelText,
+    tables: Tables,
+) -> dict[str, Any]:
+    _check_distinct(artefacts, general.task)
+    pieces = read_pieces(
+        artefacts.vocab_file,
+        {
+            "do_lower_case": corpus.do_lower_case,
+            "is_moses_tokenized": parallel.is_moses_tokenized,
+        },
+    )
+    if not isinstance(pieces, JoinMarks | SentencePieces):
+        raise ValueError(
+            f"{artefacts.vocab_file} holds no pieces that source and target "
+            f"share: make_vocab learns them with --task={general.task}."
+        )
+    return make_pair_records(artefacts, general, parallel, tables, pieces)
 
 
 def _needed(artefacts: Artefacts, *names: str) -> None:
@@ -180,6 +222,7 @@ if __name__ == "__main__":
         Tables,
         Masking,
         Windows,
+        ParallelText,
         needs=("vocab_file",),
         example="--text=text --vocab_file=vocab.txt --records=records/wiki",
     )

@@ -1,11 +1,13 @@
 """Tasks: what records hold, which labels there are, how models are scored.
 
-`MLM` is about masked pieces, `SQUAD` about questions on texts; all others are
-about sentences and pairs.
+`MLM` is about masked pieces, `SQUAD` about questions on texts, `GENERATION`
+about texts to be written, and `CMLM` is what their teachers learn; all others
+are about sentences and pairs.
 """
 
 from tfdistill.config.question_answering import Answering
 from tfdistill.records import RecordSet
+from tfdistill.tasks.generation import CMLM, GENERATION, generation_task
 from tfdistill.tasks.glue import GLUE
 from tfdistill.tasks.mlm import MLM
 from tfdistill.tasks.own_task import OWN_TASKS
@@ -14,7 +16,7 @@ from tfdistill.tasks.sentences import sentence_task
 from tfdistill.tasks.task import Measured, Target, Task
 
 # What --task takes.
-TASKS = (MLM.name, *GLUE, *OWN_TASKS, *SQUAD)
+TASKS = (MLM.name, *GLUE, *OWN_TASKS, *SQUAD, *GENERATION, CMLM)
 
 
 def find_task(
@@ -33,16 +35,22 @@ def find_task(
     if name not in TASKS:
         raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
     made_for = records.identity.get("task", MLM.name)
+    if name == CMLM and made_for in GENERATION:
+        return generation_task(name, records)
     if made_for != name:
         raise ValueError(
             f"{records.path} was made for --task={made_for}, not for {name}."
         )
     if name in SQUAD:
         return question_task(records, answering or Answering())
+    if name in GENERATION:
+        return generation_task(name, records)
     return MLM if name == MLM.name else sentence_task(records)
 
 
 __all__ = [
+    "CMLM",
+    "GENERATION",
     "GLUE",
     "MLM",
     "SQUAD",

@@ -1,7 +1,7 @@
 """What the pipeline asks of a task."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfdistill.config.question_answering import Answering
 from tfdistill.records import Batch, RecordSet
-from tfdistill.text.tokenizer import Tokenizer
 
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
@@ -74,6 +73,10 @@ class Task:
         write: From rows, in the order of the records, and a folder to what
             the command prints; writes predictions. None: there are none.
         answering: How answers are chosen, where there are questions.
+        kind: Of its models, see `models.kinds.KINDS`; "" if any will do that
+            has the heads.
+        score: From texts that a model has written and those that it was to
+            write to metrics; None where models write none.
     """
 
     name: str
@@ -85,7 +88,7 @@ class Task:
     metrics: Mapping[str, bool]
     best_metric: str
     knowledge: tuple[str, ...]
-    transform: Callable[[RecordSet, Tokenizer, int], Transform | None]
+    transform: Callable[[RecordSet, Any, int], Transform | None]
     measure: Callable[
         [Mapping[str, Any], Batch, Mapping[str, Any] | None], Measured
     ]
@@ -94,6 +97,10 @@ class Task:
     ]
     write: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] | None
     answering: Answering | None = None
+    kind: str = ""
+    score: Callable[[Sequence[str], Sequence[str]], dict[str, Any]] | None = (
+        None
+    )
 
     @property
     def needs(self) -> tuple[str, ...]:
