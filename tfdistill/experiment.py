@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 from absl import logging
@@ -31,16 +31,13 @@ from tfdistill.models.weights import (
 from tfdistill.records import (
     Batch,
     open_record_set,
+    token_batches,
     training_batches,
 )
-from tfdistill.replicas import (
-    Replicas,
-    check_same,
-    from_chief,
-)
+from tfdistill.replicas import Replicas, check_same, from_chief
 from tfdistill.scoring import examine
 from tfdistill.tasks import Task, find_task
-from tfdistill.text.causal import CausalTokenizer
+from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 from tfdistill.training import (
     Cadence,
@@ -93,7 +90,8 @@ def run_training(
     check_length(assembly.student, records, "student")
     if training.gradient_checkpointing:
         recompute_layers(assembly.student)
-    process_slice = _divide(training, replicas)
+    if not training.train_batch_tokens:
+        process_slice = _divide(training, replicas)
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)
     )
@@ -187,16 +185,30 @@ def run_training(
         )
 
     def batches(first_step: int) -> Iterator[Batch]:
-        stream = training_batches(
-            records,
-            batch_size=training.train_batch_size,
-            seed=general.random_seed,
-            shuffle_buffer_size=training.shuffle_buffer_size,
-            first_step=first_step,
-            process_slice=process_slice,
-            transform=transform,
-            length_window=training.length_window,
-        )
+        if training.train_batch_tokens:
+            stream = token_batches(
+                records,
+                batch_tokens=training.train_batch_tokens,
+                window=training.token_window,
+                seed=general.random_seed,
+                shuffle_buffer_size=training.shuffle_buffer_size,
+                first_step=first_step,
+                process_slice=replicas.process_slice(replicas.num_replicas),
+                num_parts=replicas.num_replicas,
+                micro_batches=training.accumulation_steps,
+                transform=transform,
+            )
+        else:
+            stream = training_batches(
+                records,
+                batch_size=training.train_batch_size,
+                seed=general.random_seed,
+                shuffle_buffer_size=training.shuffle_buffer_size,
+                first_step=first_step,
+                process_slice=process_slice,
+                transform=transform,
+                length_window=training.length_window,
+            )
         if first_step or not remembered:
             return stream
         first = next(stream)
@@ -318,19 +330,14 @@ def _config(
 
 def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
     model, tokenizer = assembly.student, assembly.vocabulary
-    save_model(
-        model,
-        tokenizer,
-        parts=parts,
-        path=run.path,
-    )
+    save_model(model, tokenizer, parts=parts, path=run.path)
     if not isinstance(model, Bert):
         return
-    assert not isinstance(tokenizer, Words | CausalTokenizer)
     try:
         save_preset(
             model,
-            tokenizer,
+            # No BERT has another.
+            cast(Tokenizer, tokenizer),
             parts=parts,
             path=run.path / "export" / "preset",
         )

@@ -3,30 +3,40 @@
     python -m tfdistill.predict --task=sst2 --run_dir=DIR \
         --test_records=DIR --predictions=DIR
 
+    python -m tfdistill.predict --task=translation --run_dir=DIR < in > out
+
 Files of several tasks of GLUE in one folder are put into one submission.zip.
 Answers to questions are written in SQuAD's layout; with
---find_null_threshold, --eval_records say when there is no answer.
+--find_null_threshold, --eval_records say when there is no answer. Of
+translation and summarisation, lines are read from stdin and written to stdout,
+and the summary goes to stderr.
 """
 
 import dataclasses
 import functools
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
-from tfdistill.config import FlagNeededError, run_command
+from tfdistill.config import FlagNeededError, Printed, run_command
 from tfdistill.config.options import (
     Answering,
     Artefacts,
     Corpus,
+    Decoding,
     Devices,
     General,
     Knowledge,
+    ParallelText,
 )
+from tfdistill.generation import Writer
+from tfdistill.models.formats import load_model
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
-from tfdistill.tasks import Task, find_task
+from tfdistill.tasks import GENERATION, Task, find_task
 from tfdistill.training import Findings
 
 
@@ -37,8 +47,15 @@ def predict(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    decoding: Decoding,
+    parallel: ParallelText,
 ) -> dict[str, Any]:
-    """Write what a model predicts for records."""
+    """Write what a model predicts for records, or for lines of stdin."""
+    if general.task in GENERATION:
+        return _write_lines(artefacts, general, knowledge, decoding, parallel)
+    for name in ("test_records", "predictions"):
+        if not getattr(artefacts, name):
+            raise FlagNeededError(name)
     replicas = assembly.start_replicas(
         devices, artefacts, general, corpus, knowledge
     )
@@ -104,6 +121,44 @@ def predict(
     }
 
 
+def _write_lines(
+    artefacts: Artefacts,
+    general: General,
+    knowledge: Knowledge,
+    decoding: Decoding,
+    parallel: ParallelText,
+) -> Printed:
+    """Write a target to stdout for each source on stdin."""
+    writer = Writer(
+        load_model(
+            artefacts.run_dir, heads=("generator",), needs=("generator",)
+        ),
+        decoding,
+        max_source_length=parallel.max_source_length,
+        batch_size=knowledge.predict_batch_size,
+    )
+    count = 0
+    for text in writer.write(_lines_of_stdin()):
+        sys.stdout.write(f"{text}\n")
+        count += 1
+    sys.stdout.flush()
+    return Printed(
+        task=general.task,
+        lines=count,
+        cut_sources=writer.cut,
+        run_dir=artefacts.run_dir,
+    )
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    # Only newlines end lines, as in the files that models are trained on.
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode().rstrip("\n")
+        except UnicodeDecodeError:
+            raise ValueError(f"Line {number} of stdin is not UTF-8.") from None
+
+
 if __name__ == "__main__":
     run_command(
         predict,
@@ -113,7 +168,9 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
-        needs=("run_dir", "test_records", "predictions"),
+        Decoding,
+        ParallelText,
+        needs=("run_dir",),
         example="--task=sst2 --run_dir=runs/student "
         "--test_records=records/sst2-test --predictions=predictions",
     )

@@ -24,6 +24,13 @@ EXIT_USAGE = 2
 _SECONDS_FOR_THE_CHIEF = 2.0
 
 
+class Printed(dict[str, Any]):
+    """The summary of a command that has written what it made to stdout.
+
+    It goes to stderr, so that nothing else is on stdout.
+    """
+
+
 def run_command(
     main: Callable[..., dict[str, Any]],
     *groups: type[Options],
@@ -39,8 +46,8 @@ def run_command(
 
     Args:
         main: Called with one instance of each of `groups`, in their order.
-            Returns the summary that is printed as the last line of stdout,
-            with the `seconds` that it took. Of several processes the first
+            Returns the summary that is printed as the last line of stdout
+            (of `Printed`, of stderr), with the `seconds` that it took. Of several processes the first
             one prints it.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
@@ -100,6 +107,7 @@ def run_command(
             raise
         _fail(process, command, traceback.format_exc(), EXIT_FAILED)
     sys.stderr.flush()
+    out = sys.stderr if isinstance(summary, Printed) else sys.stdout
     summary = {
         "replicas": "one",
         "world_size": 1,
@@ -107,7 +115,7 @@ def run_command(
         "seconds": round(time.monotonic() - started, 3),
     }
     if process.is_chief:
-        print(json.dumps(summary), flush=True)
+        print(json.dumps(summary), file=out, flush=True)
     sys.exit(0)
 
 
