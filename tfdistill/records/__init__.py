@@ -26,7 +26,7 @@ from tfdistill.records.knowledge import (
 )
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
-from tfdistill.records.token_batches import token_batches
+from tfdistill.records.token_batches import check_budget, token_batches
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "RecordSetWriter",
     "Schema",
     "Shapes",
+    "check_budget",
     "evaluation_batches",
     "make_codec",
     "masked_lm_features",
