@@ -30,6 +30,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.records import (
     Batch,
+    check_budget,
     open_record_set,
     token_batches,
     training_batches,
@@ -90,7 +91,9 @@ def run_training(
     check_length(assembly.student, records, "student")
     if training.gradient_checkpointing:
         recompute_layers(assembly.student)
-    if not training.train_batch_tokens:
+    if training.train_batch_tokens:
+        check_budget(records, training.train_batch_tokens)
+    else:
         process_slice = _divide(training, replicas)
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)

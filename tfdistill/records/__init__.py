@@ -29,7 +29,7 @@ from tfdistill.records.knowledge import (
 from tfdistill.records.output_layer import HEAD_STATES, OutputLayer
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
-from tfdistill.records.token_batches import token_batches
+from tfdistill.records.token_batches import check_budget, token_batches
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Schema",
     "Shapes",
     "causal_features",
+    "check_budget",
     "drawn_pieces",
     "evaluation_batches",
     "make_codec",

@@ -138,7 +138,7 @@ def token_batches(
     most = records.schema.max_seq_length
     target = records.schema.feature("target_ids")
     grids = fine_grid(most), fine_grid(target.length if target else 0)
-    _check_budget(records, batch_tokens)
+    check_budget(records, batch_tokens)
     multiple = num_parts * micro_batches
 
     def plan(
@@ -205,8 +205,12 @@ def token_batches(
     return decoded(records, stream, part, hide_copies, _END, grids[0])
 
 
-def _check_budget(records: RecordSet, batch_tokens: int) -> None:
-    """Refuse a budget that the longest example there may be exceeds."""
+def check_budget(records: RecordSet, batch_tokens: int) -> None:
+    """Refuse a budget that the longest example there may be exceeds.
+
+    Raises:
+        ValueError: It does.
+    """
     target = records.schema.feature("target_ids")
     most = records.schema.max_seq_length + (target.length if target else 0)
     if most > batch_tokens:
