@@ -44,7 +44,7 @@ from tfdistill.tasks import find_task
 from tfdistill.text.shared_pieces import END_ID, PADDING_ID, START_ID
 from tfdistill.training import Schedule, make_optimizer
 
-SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 16, 8000, 5, 40, 3
+SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 8, 8000, 5, 40, 3
 BUDGET, STEPS = 2048, 12
 
 
@@ -108,7 +108,7 @@ def search_without_cache(model: Seq2Seq, features: dict):
 @functools.cache
 def _encoder(model: Seq2Seq):
     return tf.function(
-        lambda ids, bias: model.encoder(ids, score_bias=bias, noise=None),
+        lambda ids, bias: model.encoder(ids, bias=bias, noise=None),
         autograph=False,
     )
 
