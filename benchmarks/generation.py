@@ -49,7 +49,7 @@ from tfdistill.tasks import Task, find_task
 from tfdistill.text.shared_pieces import END_ID, PADDING_ID, START_ID
 from tfdistill.training import Schedule, make_optimizer
 
-SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 16, 8000, 5, 40, 3
+SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 8, 8000, 5, 40, 3
 BUDGET, STEPS = 2048, 12
 
 
@@ -119,7 +119,7 @@ def search_without_cache(
 @functools.cache
 def _encoder(model: Seq2Seq) -> Any:
     return tf.function(
-        lambda ids, bias: model.encoder(ids, score_bias=bias, noise=None),
+        lambda ids, bias: model.encoder(ids, bias=bias, noise=None),
         autograph=False,
     )
 

@@ -10,6 +10,7 @@ from absl import logging
 
 from tfdistill.agreement import check_labels, check_length, check_words
 from tfdistill.assembly import Assembly
+from tfdistill.batching import training_stream
 from tfdistill.config.command import flags_of
 from tfdistill.config.options import (
     Answering,
@@ -30,10 +31,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.records import (
     Batch,
-    check_budget,
     open_record_set,
-    token_batches,
-    training_batches,
 )
 from tfdistill.replicas import Replicas, check_same, from_chief
 from tfdistill.scoring import examine
@@ -91,10 +89,15 @@ def run_training(
     check_length(assembly.student, records, "student")
     if training.gradient_checkpointing:
         recompute_layers(assembly.student)
-    if training.train_batch_tokens:
-        check_budget(records, training.train_batch_tokens)
-    else:
-        process_slice = _divide(training, replicas)
+    stream_from = training_stream(
+        records,
+        training,
+        replicas,
+        seed=general.random_seed,
+        transform=task.transform(
+            records, assembly.tokenizer, general.random_seed
+        ),
+    )
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)
     )
@@ -175,7 +178,6 @@ def run_training(
         watched = task.best_metric
     if watched:
         _check_watched(watched, evaluate_now)
-    transform = task.transform(records, assembly.tokenizer, general.random_seed)
     run = None
     if replicas.process.is_chief:
         run = RunDirectory(
@@ -188,30 +190,7 @@ def run_training(
         )
 
     def batches(first_step: int) -> Iterator[Batch]:
-        if training.train_batch_tokens:
-            stream = token_batches(
-                records,
-                batch_tokens=training.train_batch_tokens,
-                window=training.token_window,
-                seed=general.random_seed,
-                shuffle_buffer_size=training.shuffle_buffer_size,
-                first_step=first_step,
-                process_slice=replicas.process_slice(replicas.num_replicas),
-                num_parts=replicas.num_replicas,
-                micro_batches=training.accumulation_steps,
-                transform=transform,
-            )
-        else:
-            stream = training_batches(
-                records,
-                batch_size=training.train_batch_size,
-                seed=general.random_seed,
-                shuffle_buffer_size=training.shuffle_buffer_size,
-                first_step=first_step,
-                process_slice=process_slice,
-                transform=transform,
-                length_window=training.length_window,
-            )
+        stream = stream_from(first_step)
         if first_step or not remembered:
             return stream
         first = next(stream)
@@ -293,18 +272,6 @@ def _check_watched(
             f"--early_stop_metric={watched} is not in what evaluations give "
             f"here: {', '.join(found)}."
         )
-
-
-def _divide(training: Training, replicas: Replicas) -> tuple[int, int]:
-    """Returns this process's slice of a batch, proving that all divides."""
-    process_slice = replicas.process_slice(training.train_batch_size)
-    part = training.train_batch_size // replicas.num_replicas
-    if part % training.accumulation_steps:
-        raise ValueError(
-            f"A replica's {part} examples do not divide into "
-            f"--accumulation_steps={training.accumulation_steps} parts."
-        )
-    return process_slice
 
 
 def _answering(task: Task) -> list[Answering]:

@@ -18,7 +18,7 @@ LAYERS = [
     {"models", "training"},
     {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
-    {"generation", "scoring"},
+    {"batching", "generation", "scoring"},
     {"experiment", "sweeps", "reporting"},
     {
         "extract_wikipedia",
