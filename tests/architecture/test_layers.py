@@ -33,6 +33,8 @@ LAYERS = [
         "predict",
         "report",
         "sweep",
+        "knowledge_report",
+        "verify_records",
     },
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -9,8 +9,13 @@ import tensorflow as tf
 from small_records import SCHEMA, example, write_set
 
 from tfdistill.files import write_json
-from tfdistill.records import DISTRIBUTION, RecordSetWriter, open_record_set
-from tfdistill.records.manifest import digest
+from tfdistill.records import (
+    DISTRIBUTION,
+    RecordSetWriter,
+    evaluation_batches,
+    open_record_set,
+)
+from tfdistill.records.manifest import digest, read_manifest
 
 SIZES = [5, 3, 0, 4]
 
@@ -34,15 +39,69 @@ def test_bytes_are_reproducible(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_every_cut_and_flip_is_noticed(tmp_path):
-    write_set(tmp_path / "set", SIZES)
+@pytest.mark.parametrize("compression", ["none", "zlib"])
+def test_every_flip_of_a_shard_is_refused_by_readers(tmp_path, compression):
+    records = write_set(tmp_path / "set", [1], compression=compression)
+    path = records.shards[0].path
+    data = path.read_bytes()
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"0\.tfrecord"):
+            batches = evaluation_batches(
+                open_record_set(str(tmp_path / "set")),
+                batch_size=1,
+                process_slice=(0, 1),
+            )
+            list(batches)
+    path.write_bytes(data)
+    opened = open_record_set(str(tmp_path / "set"))
+    (batch,) = evaluation_batches(opened, batch_size=1, process_slice=(0, 1))
+    assert batch["input_ids"][0, :3].numpy().tolist() == [1, 0, 2]
+
+
+def test_every_byte_of_the_other_files_counts(tmp_path):
+    """Also spaces of the manifest, which mean nothing in JSON."""
+    writer = RecordSetWriter(
+        str(tmp_path / "set"),
+        schema=SCHEMA,
+        identity={"task": "mlm"},
+        shard_names=[],
+        files={"vocab.txt": b"a\nb\n"},
+    )
+    writer.begin()
+    writer.finish()
+    for name, data in contents(tmp_path / "set").items():
+        path = tmp_path / "set" / name
+        for place in range(len(data)):
+            for flip in (1, 0x2A):
+                changed = bytearray(data)
+                changed[place] ^= flip
+                path.write_bytes(changed)
+                with pytest.raises(ValueError, match=name):
+                    read_manifest(tmp_path / "set")
+        path.write_bytes(data)
+    assert open_record_set(str(tmp_path / "set")).damage() is None
+
+
+def test_a_shard_that_nobody_lists_is_noticed(tmp_path):
+    write_set(tmp_path / "set", [2])
+    (tmp_path / "set" / "9.tfrecord").write_bytes(b"")
+    found = open_record_set(str(tmp_path / "set")).damage()
+    assert "9.tfrecord is not in the manifest" in found
+
+
+@pytest.mark.parametrize("compression", ["none", "zlib"])
+def test_every_cut_and_flip_is_noticed(tmp_path, compression):
+    write_set(tmp_path / "set", SIZES, compression=compression)
     whole = contents(tmp_path / "set")
     rng = random.Random(0)
     for name, data in whole.items():
         path = tmp_path / "set" / name
         if not data:
             continue
-        for _ in range(25):
+        for _ in range(10):
             place = rng.randrange(len(data))
             flipped = bytearray(data)
             flipped[place] ^= 1 << rng.randrange(8)

@@ -1,5 +1,7 @@
 """A small record set to read."""
 
+import dataclasses
+
 import numpy as np
 
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
@@ -26,12 +28,12 @@ def example(number):
     }
 
 
-def write_set(folder, shard_sizes, identity=None):
+def write_set(folder, shard_sizes, identity=None, compression="none"):
     """Write examples numbered through over shards of the given sizes."""
     names = [f"{i}.tfrecord" for i in range(len(shard_sizes))]
     writer = RecordSetWriter(
         str(folder),
-        schema=SCHEMA,
+        schema=dataclasses.replace(SCHEMA, compression=compression),
         identity=identity or {"task": "mlm"},
         shard_names=names,
         files={},

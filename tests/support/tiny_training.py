@@ -128,6 +128,7 @@ class Run:
         optimizer="bert_adam",
         teacher="live",
         knowledge=None,
+        codec=None,
         seed=3,
         compression="none",
         teacher_config=CONFIG,
@@ -140,7 +141,9 @@ class Run:
         with replicas.scope():
             self.student = Bert(CONFIG, seed)
             source = None
-            if teacher == "live":
+            if codec is not None:
+                source = recorded_teacher(codec)
+            elif teacher == "live":
                 source = live_teacher([Bert(teacher_config, 99)])
             elif teacher == "recorded":
                 source = recorded_teacher(make_codec([knowledge], SHAPES))

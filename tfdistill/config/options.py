@@ -111,6 +111,9 @@ class Artefacts(Options):
         "siamese_bilstm, kim_cnn, conv_rnn, seq2seq(num_layers=6, "
         "hidden_dim=512), or a model folder.",
     )
+    output_dir: str = option(
+        "", "Folder for the table and the plot of knowledge_report."
+    )
     run_dir: str = option(
         "", "Run directory; evaluate takes any model folder here."
     )
@@ -170,9 +173,15 @@ class Knowledge(Options):
     knowledge: tuple[str, ...] = option(
         (),
         "Codec, may be repeated: top_k(k=10), or top_k(k=all) for the whole "
-        "distribution; logits of classes or answers; "
+        "distribution; hybrid(k=4, samples=8); hidden(bits=8); logits of "
+        "classes or answers; "
         "features(hidden_states=[0, 3], attention_scores=[5]). Empty: "
         "top_k(k=10), but logits of classes and answers.",
+    )
+    report_examples: int = option(
+        256,
+        "Records that knowledge_report looks at, drawn by --random_seed.",
+        minimum=1,
     )
     predict_batch_size: int = option(
         32,
@@ -190,7 +199,7 @@ class Training(Options):
     objective: tuple[str, ...] = option(
         (),
         "Objective, may be repeated: soft_targets(weight=1, temperature=1, "
-        "tail=left_out), labels(weight=1), next_sentence(weight=1).",
+        "tail=auto), labels(weight=1), next_sentence(weight=1).",
     )
     train_batch_size: int = option(
         32,

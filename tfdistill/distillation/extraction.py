@@ -6,9 +6,9 @@ damaged; the bytes come out the same.
 """
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfdistill.models.bert import Bert
@@ -61,10 +61,21 @@ def knowledge_schema(records: RecordSet, codec: Codec) -> tuple[Schema, Schema]:
 
 def knowledge_files(codec: Codec, teacher: Model) -> dict[str, bytes]:
     """Returns what of the teacher is stored once a set, by file."""
-    if HEAD_STATES not in codec.reads or not isinstance(teacher, Bert):
+    if HEAD_STATES not in codec.reads:
         return {}
+    return output_layer_of(teacher).files()
+
+
+def output_layer_of(teacher: Model) -> OutputLayer:
+    """Returns a masked LM's output layer.
+
+    Raises:
+        ValueError: It is no BERT.
+    """
+    if not isinstance(teacher, Bert):
+        raise ValueError("hidden is for teachers with layers of BERT.")
     kernel, bias = teacher.output_layer()
-    return OutputLayer(kernel.numpy(), bias.numpy()).files()
+    return OutputLayer(kernel.numpy(), bias.numpy())
 
 
 def extract_shards(
@@ -159,31 +170,35 @@ def _answered(
     for batch, inputs in zip(batches, serialized, strict=True):
         # Draws of a codec belong to the example's place in the whole set.
         batch["record_index"] += first
-        answers = {k: v.numpy() for k, v in ask(batch).items()}
-        masks = {"L": "input_mask", "P": "masked_lm_weights"}
-        counts = {
-            axis: batch[mask].numpy().sum(1).astype(int)
-            for axis, mask in masks.items()
-            if mask in batch
-        }
-        for row, example in enumerate(inputs.numpy()):
-            own = {axis: int(count[row]) for axis, count in counts.items()}
-            yield _merged(
-                example, {k: v[row] for k, v in answers.items()}, own, added
-            )
+        stored = encode_answers(ask(batch), batch, added)
+        for example, more in zip(inputs.numpy(), stored, strict=False):
+            yield added.join(example, more)
 
 
-def _merged(
-    example: bytes,
-    answers: dict[str, np.ndarray],
-    own: dict[str, int],
-    added: Schema,
-) -> bytes:
-    """Add answers, cut to the example's own tokens and positions."""
-    values = {
-        f.name: answers[f.name][
-            tuple(slice(own.get(str(axis))) for axis in f.axes)
-        ].ravel()
-        for f in added.features
+def encode_answers(
+    answers: Mapping[str, tf.Tensor], batch: Batch, added: Schema
+) -> Iterator[bytes]:
+    """Yield what is stored of each example of a batch.
+
+    Args:
+        answers: A codec's features, padded as the batch is.
+        batch: The examples, with masks of what is theirs.
+        added: Schema of the codec's features.
+    """
+    arrays = {k: v.numpy() for k, v in answers.items()}
+    masks = {"L": "input_mask", "P": "masked_lm_weights"}
+    counts = {
+        axis: batch[mask].numpy().sum(1).astype(int)
+        for axis, mask in masks.items()
+        if mask in batch
     }
-    return added.join(example, added.encode(values))
+    for row in range(len(batch["input_mask"])):
+        own: dict[Any, int] = {k: int(v[row]) for k, v in counts.items()}
+        yield added.encode(
+            {
+                f.name: arrays[f.name][row][
+                    tuple(slice(own.get(axis)) for axis in f.axes)
+                ].ravel()
+                for f in added.features
+            }
+        )

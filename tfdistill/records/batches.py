@@ -71,6 +71,7 @@ def training_batches(
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
+    records.check_readable()
     first_window, first_batch = divmod(first_step, length_window)
     used = first_window * length_window * batch_size
     stream = example_stream(records, seed, shuffle_buffer_size, used)
@@ -179,6 +180,7 @@ def evaluation_batches(
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
+    records.check_readable()
     stream = (
         records.schema.read([str(s.path) for s in records.shards])
         .enumerate()

@@ -121,6 +121,20 @@ class RecordSet:
         schema = with_vocabulary(self.schema, size)
         return dataclasses.replace(self, schema=schema)
 
+    def check_readable(self) -> None:
+        """Refuse compressed shards that were changed.
+
+        Of others TensorFlow checks every byte as it reads them, of these
+        not all.
+
+        Raises:
+            ValueError: One was; the message names it.
+        """
+        if self.schema.compression != "none":
+            for shard in self.shards:
+                if (change := shard.change()) is not None:
+                    raise ValueError(change)
+
     def damage(self) -> str | None:
         """Read every shard through; returns what is wrong, or None."""
         listed = {shard.path for shard in self.shards}

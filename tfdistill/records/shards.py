@@ -36,12 +36,16 @@ class Shard:
                 f"{self.path} holds {found} examples, its manifest says "
                 f"{self.examples}."
             )
-        if self.sha256 and sha256_of(self.path) != self.sha256:
-            return (
-                f"{self.path} was changed: its SHA-256 is not the one in its "
-                "manifest."
-            )
-        return None
+        return self.change()
+
+    def change(self) -> str | None:
+        """Hash the file; returns that it was changed, or None."""
+        if not self.sha256 or sha256_of(self.path) == self.sha256:
+            return None
+        return (
+            f"{self.path} was changed: its SHA-256 is not the one in its "
+            "manifest."
+        )
 
 
 def count_examples(path: pathlib.Path, schema: Schema) -> int:
