@@ -16,6 +16,7 @@ from typing import Any
 import mpi
 import pytest
 from absl import logging
+from official.nlp.tools import squad_evaluate_v2_0
 
 import tfdistill.config
 from tfdistill.config import Options, parse_spec, run_command
@@ -32,13 +33,16 @@ from tfdistill.config.options import (
 from tfdistill.distillation import OBJECTIVES, declare_objectives
 from tfdistill.models.specs import STUDENTS
 from tfdistill.records import Shapes, make_codec
+from tfdistill.sweeps.plan import read_plan
 from tfdistill.tasks import CMLM, GENERATION, TASKS
 from tfdistill.training import OPTIMIZERS, Schedule
 
 ROOT = Path(__file__).parents[2]
 FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
+SWEEPS = sorted((ROOT / "configs").rglob("*.sweep"))
 SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
 SMOKE_TRANSLATION = ROOT / "configs" / "smoke" / "translation.flags"
+SMOKE_SQUAD = ROOT / "configs" / "smoke" / "squad.flags"
 SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
 COMMANDS = (
     "extract_wikipedia",
@@ -150,6 +154,22 @@ def declared(
     return found
 
 
+# With any of these options, and whatever it lacks.
+EVERYTHING = Declared(
+    (
+        Artefacts,
+        General,
+        Devices,
+        Corpus,
+        Examples,
+        Masking,
+        Knowledge,
+        Training,
+    ),
+    (),
+)
+
+
 def test_the_published_chain_is_there() -> None:
     chain = [command for command, _ in header_commands(SMOKE_WIKI)]
     assert chain == list(WIKI_CHAIN)
@@ -186,22 +206,17 @@ def test_header_gives_all_that_its_commands_need(
 
 @pytest.mark.parametrize("flagfile", FLAGFILES, ids=name_of)
 def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
-    everything = Declared(
-        (
-            Artefacts,
-            General,
-            Devices,
-            Corpus,
-            Examples,
-            Masking,
-            Knowledge,
-            Training,
-        ),
-        (),
-    )
     alone = [f"--flagfile={name_of(flagfile)}"]
     for arguments in (alone, *(a for _, a in header_commands(flagfile))):
-        check_specs(everything.options(arguments))
+        check_specs(EVERYTHING.options(arguments))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name_of)
+def test_points_of_sweeps_are_valid(path: Path, at_root: None) -> None:
+    plan = read_plan(str(path))
+    for points in plan.axes.values():
+        for flags in points.values():
+            check_specs(EVERYTHING.options(list(flags)))
 
 
 def check_specs(chosen: dict[type[Options], Any]) -> None:
@@ -309,6 +324,11 @@ def chain(
 
 
 @pytest.fixture
+def squad(chain_of: Callable[[Path], Chain]) -> Chain:
+    return chain_of(SMOKE_SQUAD)
+
+
+@pytest.fixture
 def wiki(chain_of: Callable[[Path], Chain]) -> Chain:
     return chain_of(SMOKE_WIKI)
 
@@ -364,6 +384,34 @@ def test_models_know_more_than_nothing(wiki: Chain) -> None:
     pieces = wiki.summaries["make_vocab"]["pieces"]
     for command in ("finetune", "distill"):
         assert wiki.summaries[command]["eval"]["perplexity"] < pieces
+
+
+def test_published_scorer_finds_the_same_in_what_is_predicted(
+    squad: Chain,
+) -> None:
+    """The threshold that evaluate finds is the one that predict takes."""
+    evaluated = squad.summaries["evaluate"]
+    written = squad.summaries["predict"]
+    predictions, best, odds = (
+        json.loads((squad.root / written[name]).read_text())
+        for name in ("predictions", "nbest_predictions", "null_odds")
+    )
+    file = squad.root / "configs/smoke/SQuAD/dev-v2.0.json"
+    data = json.loads(file.read_text())["data"]
+    scores = squad_evaluate_v2_0.evaluate(data, predictions)
+    assert evaluated["f1"] == pytest.approx(scores["f1"])
+    assert evaluated["exact_match"] == pytest.approx(scores["exact"])
+    assert evaluated["no_answer_f1"] == pytest.approx(scores["NoAns_f1"])
+    assert 50 < evaluated["exact_match"] <= evaluated["f1"] < 100
+    threshold = evaluated["null_score_diff_threshold"]
+    assert threshold != 0
+    assert len(predictions) == squad.summaries["make_records"]["eval_questions"]
+    for name, text in predictions.items():
+        assert (text == "") == (odds[name] > threshold)
+        texts = [candidate["text"] for candidate in best[name]]
+        assert text in texts and "" in texts
+        total = sum(candidate["probability"] for candidate in best[name])
+        assert total == pytest.approx(1)
 
 
 def test_finished_commands_do_nothing_again(chain: Chain) -> None:

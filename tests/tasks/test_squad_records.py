@@ -13,6 +13,8 @@ from official.nlp.tools import tokenization
 from tfdistill.config.options import Artefacts, Examples, General, Windows
 from tfdistill.records import evaluation_batches, open_record_set
 from tfdistill.tasks.squad_records import make_squad_records
+from tfdistill.tasks.squad_shards import answer_pieces
+from tfdistill.text.squad import Question
 from tfdistill.text.tokenizer import read_tokenizer
 
 # Of both kinds, and what may be hard on windows, spaces or offsets.
@@ -271,6 +273,7 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         ("", 0),  # none is known
         # In a window as a whole, but another has more before its beginning.
         ("harbour, and the map came to Lima today", 19),
+        ("bour", 22),  # a part of a token
     ]
     path = folder / "odd.json"
     path.write_text(json.dumps(questions_on(context, *answers)))
@@ -283,12 +286,16 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         "moved_answers": 1,
         "lost_answers": 1,
         "split_answers": 2,
+        "inexact_answers": 1,
         "missing_answers": 1,
     }
     # Sixteen words and more, of which nine stay.
-    assert made["cut_questions"] == 4
+    assert made["cut_questions"] == 5
     named = [warning.rpartition(": ")[2] for warning in warnings]
-    assert named == ["q1.", "q2.", "q3, q5.", "q4.", "q2, q3, q4, q5."]
+    assert named == [
+        *("q1.", "q2.", "q4.", "q3, q5.", "q6."),
+        "q2, q3, q4, q5, q6.",
+    ]
     assert all(warning.startswith(f"{path}: ") for warning in warnings)
     # None of them was dropped; those without a label have no weight.
     labels = {}
@@ -297,11 +304,41 @@ def test_what_is_odd_is_counted_and_named(folder, tmp_path, monkeypatch):
         labels.setdefault(number, []).append(
             (tuple(example["answer_positions"]), example["answer_weights"][0])
         )
-    assert sorted(labels) == [0, 1, 2, 3, 4, 5]
+    assert sorted(labels) == [0, 1, 2, 3, 4, 5, 6]
     for number, found in labels.items():
         assert {weight for _, weight in found} == {float(number not in (2, 4))}
         is_answered = any(first for (first, _), _ in found)
-        assert is_answered == (number in (0, 1, 5))
+        assert is_answered == (number in (0, 1, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["the harbour", "harbour"], "the harbour"),
+        # The first that is whole pieces.
+        (["bour", "e harbour", "the harbour", "map"], "the harbour"),
+        ([" harbour "], "harbour"),
+        # None is.
+        (["bour ,", "ap"], "harbour ,"),
+        ([], None),
+    ],
+)
+def test_answer_to_learn(folder, answers, expected):
+    context = "The map was in the harbour , it seems"
+    tokenizer = read_tokenizer(str(folder / "vocab.txt"), {})
+    (located,) = tokenizer.tokenize_with_offsets([context])
+    spans = tuple(
+        (context.index(text), context.index(text) + len(text))
+        for text in answers
+    )
+    question = Question("q", "What?", context, tuple(answers), False, spans)
+    found = answer_pieces(question, located)
+    if expected is None:
+        assert found is None
+    else:
+        first, last = found
+        cut = context[located.starts[first] : located.ends[last]]
+        assert cut == expected
 
 
 def test_questions_without_any_answer_have_no_labels(folder, tmp_path):

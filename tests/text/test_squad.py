@@ -49,9 +49,10 @@ def test_everything_is_read(write, has_impossible):
         right = [answer["text"] for answer in entry["answers"]]
         assert question.answers == tuple(right)
         if right:
-            assert context[slice(*question.span)] == right[0]
+            (span,) = question.spans
+            assert context[slice(*span)] == right[0]
         else:
-            assert question.span is None and question.is_impossible
+            assert not question.spans and question.is_impossible
     assert sum(q.is_impossible for q in file.questions) == 7 * has_impossible
 
 
@@ -82,25 +83,31 @@ def test_locate(answer, start, expected):
 
 
 @pytest.mark.parametrize(
-    ("answers", "span", "moved", "lost"),
+    ("answers", "spans", "moved", "lost"),
     [
-        ([("café", 34)], (34, 38), False, False),
-        ([("café", 33)], (34, 38), True, False),
-        ([("two cafés", 19)], (19, 28), False, False),
-        ([("tea", 0)], None, False, True),
-        # The first that is there is the label.
-        ([("tea", 0), ("café", 45), ("two", 19)], (45, 49), False, False),
-        ([], None, False, False),
+        ([("café", 34)], [(34, 38)], False, False),
+        ([("café", 33)], [(34, 38)], True, False),
+        ([("two cafés", 19)], [(19, 28)], False, False),
+        ([("tea", 0)], [], False, True),
+        # Those that are there count.
+        (
+            [("tea", 0), ("café", 45), ("two", 19)],
+            [(45, 49), (19, 22)],
+            False,
+            False,
+        ),
+        ([("café", 45), ("two", 18)], [(45, 49), (19, 22)], True, False),
+        ([], [], False, False),
     ],
 )
-def test_answers_are_found_or_counted(write, answers, span, moved, lost):
+def test_answers_are_found_or_counted(write, answers, spans, moved, lost):
     file = read_questions(write(of_answers(*answers)))
     (question,) = file.questions
-    assert question.span == span
+    assert list(question.spans) == spans
     assert question.answers == tuple(text for text, _ in answers)
     assert file.moved == (("q",) if moved else ())
     assert file.lost == (("q",) if lost else ())
-    assert file.is_labelled == (span is not None)
+    assert file.is_labelled == bool(spans)
 
 
 def changed(*path_and_value):

@@ -5,27 +5,22 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import logging
 
 from tfdistill.config.options import Artefacts, Examples, General
 from tfdistill.config.question_answering import Windows
 from tfdistill.progress import Progress
 from tfdistill.records import (
-    RecordSet,
     RecordSetWriter,
     Schema,
-    evaluation_batches,
 )
-from tfdistill.records.spans import MOST_CONTEXT, span_features
+from tfdistill.records.spans import span_features
 from tfdistill.tasks.question_answering import QUESTIONS, SQUAD_V2
+from tfdistill.tasks.squad_oddities import count_oddities
 from tfdistill.tasks.squad_shards import ShardJob, places_of, write_shard
 from tfdistill.text.parallel import map_in_order, process_count
 from tfdistill.text.squad import QuestionFile, read_questions
 from tfdistill.text.tokenizer import Tokenizer
-
-_MOST_NAMED = 10
-_BATCH = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +82,12 @@ def make_squad_records(
             "questions": len(split.file.questions),
             "examples": records.examples,
             "shards": len(records.shards),
-            **_oddities(split, records, windows, tokenizer),
+            **count_oddities(
+                split.file,
+                records,
+                tokenizer,
+                max_query_length=windows.max_query_length,
+            ),
         }
         summary |= {f"{prefix}{name}": n for name, n in counts.items()}
     return summary
@@ -186,85 +186,3 @@ def _run(jobs: list[ShardJob], processes: int) -> None:
             write_shard, jobs, max(1, min(processes, len(jobs)))
         ):
             progress.advance(done)
-
-
-def _oddities(
-    split: _Split, records: RecordSet, windows: Windows, tokenizer: Tokenizer
-) -> dict[str, int]:
-    """Count, and name in the log, what is not as questions should be."""
-    questions = split.file.questions
-    is_known, is_found = _labels(records, len(questions))
-    lengths = map(len, tokenizer.tokenize([q.text for q in questions]))
-    odd = {
-        "moved_answers": (
-            split.file.moved,
-            "have their answer elsewhere in the text than the file says",
-        ),
-        "lost_answers": (
-            [
-                q.id
-                for q, known in zip(questions, is_known, strict=True)
-                if q.answers and not known
-            ],
-            "have an answer that is not in the text, and so no label",
-        ),
-        "split_answers": (
-            [
-                q.id
-                for q, known, found in zip(
-                    questions, is_known, is_found, strict=True
-                )
-                if q.span and known and not found
-            ],
-            "have an answer that no window holds as a whole, with most of the "
-            "context where it begins, so it cannot be predicted",
-        ),
-        "missing_answers": (
-            [q.id for q in questions if not q.answers and not q.is_impossible],
-            "have no answers in the file, and so no label",
-        ),
-        "cut_questions": (
-            [
-                q.id
-                for q, length in zip(questions, lengths, strict=True)
-                if length > windows.max_query_length
-            ],
-            f"are longer than --max_query_length={windows.max_query_length} "
-            "tokens, and are cut",
-        ),
-    }
-    for ids, what in odd.values():
-        if ids:
-            logging.warning(
-                "%s: %d of %d questions %s: %s%s.",
-                split.file.path,
-                len(ids),
-                len(questions),
-                what,
-                ", ".join(ids[:_MOST_NAMED]),
-                ", …" if len(ids) > _MOST_NAMED else "",
-            )
-    return {name: len(ids) for name, (ids, _) in odd.items()}
-
-
-def _labels(records: RecordSet, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read back which questions have a label, and a window that answers."""
-    is_known, is_found = np.zeros((2, count), bool)
-    if records.schema.feature("answer_positions") is None:
-        return is_known, is_found
-    size = min(_BATCH, records.examples)
-    for batch in evaluation_batches(
-        records, batch_size=size, process_slice=(0, size)
-    ):
-        batch = {name: x.numpy() for name, x in batch.items()}
-        first = batch["answer_positions"][:, :1]
-        marks = np.take_along_axis(batch["context_marks"], first, axis=1)
-        is_real = batch["is_real_example"] > 0
-        for mask, values in (
-            (is_known, batch["answer_weights"]),
-            (is_found, (first > 0) & (marks == MOST_CONTEXT)),
-        ):
-            mask[batch["question_numbers"][is_real & (values > 0).any(1)]] = (
-                True
-            )
-    return is_known, is_found

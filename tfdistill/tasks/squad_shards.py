@@ -70,6 +70,26 @@ def places_of(
     return len(framed) - 1, max_seq_length - len(framed)
 
 
+def answer_pieces(
+    question: Question, context: LocatedPieces
+) -> tuple[int, int] | None:
+    """Find the answer to learn: the first one that is whole pieces.
+
+    Where all of them begin or end inside a piece it is the first one, with
+    these pieces as a whole.
+
+    Returns:
+        Indices of the first and last piece; None where no answer has any.
+    """
+    found = [(covering(context, *span), span) for span in question.spans]
+    some = [(pieces, span) for pieces, span in found if pieces]
+    for (first, last), (start, end) in some:
+        cut = question.context[context.starts[first] : context.ends[last]]
+        if cut == question.context[start:end].strip():
+            return first, last
+    return some[0][0] if some else None
+
+
 def windowed(
     question: Question,
     question_ids: Sequence[int],
@@ -90,13 +110,13 @@ def windowed(
         doc_stride: As `sliding_windows`.
 
     Yields:
-        The features of `span_features`, but `question_numbers`. Answers
-        stand where the pieces do that have characters of them; in windows
-        that do not hold all of these, at the first token, as where there is
-        no answer. Where none is known, there are no positions.
+        The features of `span_features`, but `question_numbers`. The answer
+        stands where the pieces of `answer_pieces` do; in windows that do not
+        hold all of these, at the first token, as where there is no answer.
+        Where none is known, there are no positions.
     """
     first, room = places_of(question_ids, tokenizer, max_seq_length)
-    answer = covering(context, *question.span) if question.span else None
+    answer = answer_pieces(question, context)
     windows = sliding_windows(len(context.ids), room, doc_stride)
     best = most_context(windows, len(context.ids))
     for i, (start, length) in enumerate(windows):

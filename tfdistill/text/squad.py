@@ -29,8 +29,8 @@ class Question:
         answers: All that count as right, as they are given; empty where
             there is none in the text or none is known.
         is_impossible: Whether the text is known to hold no answer.
-        span: First character of the first answer that is in the text, and
-            the one behind its last; None where none is.
+        spans: First character of each answer that is in the text, and the
+            one behind its last.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Question:
     context: str
     answers: tuple[str, ...]
     is_impossible: bool
-    span: tuple[int, int] | None
+    spans: tuple[tuple[int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,8 @@ class QuestionFile:
     Attributes:
         path: Where it is.
         questions: In its order.
-        moved: Ids of questions whose answer does not begin where the file
-            says; it was found elsewhere in the text.
+        moved: Ids of questions of which an answer does not begin where the
+            file says; it was found elsewhere in the text.
         lost: Ids of questions none of whose answers is in the text.
         fingerprint: SHA-256 of the file.
     """
@@ -63,7 +63,7 @@ class QuestionFile:
     @property
     def is_labelled(self) -> bool:
         """Whether it says of any question what is right."""
-        return any(q.span or q.is_impossible for q in self.questions)
+        return any(q.spans or q.is_impossible for q in self.questions)
 
 
 def read_questions(
@@ -108,14 +108,11 @@ def read_questions(
             )
         if is_impossible and answers:
             raise ValueError(f"{where} is_impossible, but has answers.")
-        span = None
-        for given, start in answers:
-            span = locate(context, given, start)
-            if span is not None:
-                if span[0] != start:
-                    moved.append(own_id)
-                break
-        if answers and span is None:
+        located = [(locate(context, *answer), answer[1]) for answer in answers]
+        spans = tuple(span for span, _ in located if span)
+        if any(span and span[0] != start for span, start in located):
+            moved.append(own_id)
+        if answers and not spans:
             lost.append(own_id)
         questions.append(
             Question(
@@ -124,7 +121,7 @@ def read_questions(
                 context,
                 tuple(given for given, _ in answers),
                 is_impossible,
-                span,
+                spans,
             )
         )
     if not questions:
