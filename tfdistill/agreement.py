@@ -1,13 +1,14 @@
 """Whether records and models fit each other: vocabulary and length."""
 
 from tfdistill.models.causal import CausalConfig
+from tfdistill.models.conditional import ConditionalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.kinds import kind_of
 from tfdistill.models.outputs import Model
+from tfdistill.models.words import WordConfig
 from tfdistill.records import RecordSet
-from tfdistill.text.causal import CausalTokenizer, read_causal_tokenizer
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.tokenizer import Pieces, read_pieces
 from tfdistill.text.words import Words, read_words
 
 
@@ -18,7 +19,7 @@ def tokenizer_of(
     casing: bool,
     *,
     role: str = "model",
-) -> Tokenizer | CausalTokenizer:
+) -> Pieces:
     """Find the tokenizer of records: their own, a model's, or a file's.
 
     All that are known must agree. A model of words must have the words that
@@ -34,16 +35,13 @@ def tokenizer_of(
     Raises:
         ValueError: They differ, or there is none.
     """
-    tokenizer: Tokenizer | CausalTokenizer
-    # Only we make such records, and a tokenizer is with them.
-    if records.identity.get("task") == "causal_lm":
-        tokenizer = read_causal_tokenizer(records.path)
-    elif records.tokenizer_folder is not None:
-        tokenizer = read_tokenizer(records.tokenizer_folder, records.identity)
+    tokenizer: Pieces
+    if records.tokenizer_folder is not None:
+        tokenizer = read_pieces(records.tokenizer_folder, records.identity)
     elif model is not None and not isinstance(model.tokenizer, Words):
         tokenizer = model.tokenizer
     elif vocab_file:
-        tokenizer = read_tokenizer(vocab_file, {"do_lower_case": casing})
+        tokenizer = read_pieces(vocab_file, {"do_lower_case": casing})
     else:
         raise ValueError(
             f"{records.path} does not say which vocabulary it was made "
@@ -51,7 +49,9 @@ def tokenizer_of(
         )
     records.check_tokenizer(tokenizer.fingerprint, "its own vocabulary")
     if vocab_file:
-        given = _given(vocab_file, casing, tokenizer)
+        given = read_pieces(
+            vocab_file, {"do_lower_case": casing} | tokenizer.settings
+        )
         records.check_tokenizer(given.fingerprint, vocab_file)
         if given.fingerprint != tokenizer.fingerprint:
             # Records without a manifest do not know their vocabulary.
@@ -61,15 +61,6 @@ def tokenizer_of(
     if model is not None:
         check_vocabulary(model, tokenizer, records, role)
     return tokenizer
-
-
-def _given(
-    vocab_file: str, casing: bool, tokenizer: Tokenizer | CausalTokenizer
-) -> Tokenizer | CausalTokenizer:
-    if isinstance(tokenizer, CausalTokenizer):
-        return read_causal_tokenizer(vocab_file)
-    settings = {"do_lower_case": casing} | tokenizer.settings
-    return read_tokenizer(vocab_file, settings)
 
 
 def words_of(records: RecordSet) -> Words | None:
@@ -92,7 +83,7 @@ def words_of(records: RecordSet) -> Words | None:
 
 def check_vocabulary(
     model: LoadedModel,
-    tokenizer: Tokenizer | CausalTokenizer,
+    tokenizer: Pieces,
     records: RecordSet,
     role: str = "model",
 ) -> None:
@@ -149,13 +140,7 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
     """
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
-    feature = records.schema.feature("input_ids")
-    length = 0 if feature is None else feature.length
-    if isinstance(model.config, BertConfig):
-        most = model.config.max_sequence_length
-    elif isinstance(model.config, CausalConfig):
-        most = model.config.most_tokens or length
-    else:
+    if isinstance(model.config, WordConfig):
         is_pair = records.schema.feature("word_segments") is not None
         if is_pair != model.config.is_pair:
             raise ValueError(
@@ -164,6 +149,19 @@ def check_length(model: Model, records: RecordSet, role: str = "model") -> None:
                 + f"; {records.path} holds "
                 + ("pairs." if is_pair else "single sentences.")
             )
+        return
+    feature = records.schema.feature("input_ids")
+    length = 0 if feature is None else feature.length
+    if isinstance(model.config, ConditionalConfig):
+        target = records.schema.feature("target_ids")
+        # [CLS] and the [SEP] between both.
+        length += 2 + (0 if target is None else target.length)
+        most = model.config.bert.max_sequence_length
+    elif isinstance(model.config, BertConfig):
+        most = model.config.max_sequence_length
+    elif isinstance(model.config, CausalConfig):
+        most = model.config.most_tokens or length
+    else:
         return
     if length > most:
         raise ValueError(

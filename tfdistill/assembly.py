@@ -24,8 +24,7 @@ from tfdistill.replicas import (
     make_replicas,
 )
 from tfdistill.tasks import Task
-from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.tokenizer import Pieces
 from tfdistill.text.words import Words
 
 
@@ -123,6 +122,17 @@ def with_steps(training: Training, records: RecordSet) -> Training:
 
     The number of steps is rounded down, as in the published scripts.
     """
+    if training.train_batch_tokens:
+        for name, value in (
+            ("num_train_epochs", training.num_train_epochs),
+            ("length_window", training.length_window > 1),
+            ("learning_rate_scaling", training.learning_rate_scaling != "none"),
+        ):
+            if value:
+                raise ValueError(
+                    f"--{name} does not go with --train_batch_tokens, whose "
+                    "batches differ in how many examples they have."
+                )
     if not training.num_train_epochs:
         return training
     steps = int(
@@ -156,8 +166,8 @@ class Assembly:
     student: Model
     parts: frozenset[str]
     records: RecordSet
-    tokenizer: Tokenizer | CausalTokenizer
-    vocabulary: Tokenizer | Words | CausalTokenizer
+    tokenizer: Pieces
+    vocabulary: Pieces | Words
     objectives: list[Objective]
     teacher: Teacher | None
     live: Model | None

@@ -127,6 +127,7 @@ def distill(
             heads=task.heads,
             num_classes=task.num_classes,
             words=words_of(records),
+            kind=task.kind,
         )
     objectives = bind_objectives(
         declared,

@@ -3,6 +3,7 @@
 python -m tfdistill.evaluate --run_dir=DIR --eval_records=DIR
 """
 
+import time
 from typing import Any
 
 from tfdistill import assembly
@@ -12,17 +13,22 @@ from tfdistill.config.options import (
     Answering,
     Artefacts,
     Corpus,
+    Decoding,
     Devices,
     General,
     Inference,
     Knowledge,
+    ParallelText,
 )
+from tfdistill.generation import Writer
+from tfdistill.models.formats import LoadedModel
 from tfdistill.models.precision import lower_precision
 from tfdistill.models.weights import count_parameters
-from tfdistill.records import open_record_set
-from tfdistill.replicas import check_same
+from tfdistill.records import RecordSet, open_record_set
+from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine, measure_speed
-from tfdistill.tasks import find_task
+from tfdistill.tasks import Task, find_task
+from tfdistill.tasks.generation import pairs_of
 
 
 def evaluate(
@@ -32,6 +38,8 @@ def evaluate(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    decoding: Decoding,
+    parallel: ParallelText,
     inference: Inference,
 ) -> dict[str, Any]:
     """Evaluate a model on held-out records, every record exactly once."""
@@ -69,7 +77,14 @@ def evaluate(
         batch_size=knowledge.predict_batch_size,
         seed=general.random_seed,
     )
-    metrics = task.finish(*find_out())
+    metrics: dict[str, Any] = task.finish(*find_out())
+    if task.score is not None:
+        metrics |= from_chief(
+            replicas,
+            lambda: _score_texts(
+                model, task, records, decoding, parallel, knowledge
+            ),
+        )
     speed = measure_speed(
         model.model,
         records,
@@ -94,6 +109,37 @@ def evaluate(
     }
 
 
+def _score_texts(
+    model: LoadedModel,
+    task: Task,
+    records: RecordSet,
+    decoding: Decoding,
+    parallel: ParallelText,
+    knowledge: Knowledge,
+) -> dict[str, Any]:
+    """Let a model write the targets of all pairs, and score these.
+
+    Pairs that are too long for records are among them.
+    """
+    assert task.score is not None
+    pairs = pairs_of(records)
+    writer = Writer(
+        model,
+        decoding,
+        max_source_length=parallel.max_source_length,
+        batch_size=knowledge.predict_batch_size,
+    )
+    started = time.perf_counter()
+    texts = list(writer.write([pair.source for pair in pairs], len(pairs)))
+    seconds = time.perf_counter() - started
+    return {
+        **task.score(texts, [pair.target for pair in pairs]),
+        "texts": len(texts),
+        "cut_sources": writer.cut,
+        "texts_per_second": round(len(texts) / seconds, 1),
+    }
+
+
 if __name__ == "__main__":
     run_command(
         evaluate,
@@ -103,6 +149,8 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
+        Decoding,
+        ParallelText,
         Inference,
         needs=("run_dir", "eval_records"),
         examples=(

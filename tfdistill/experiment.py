@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ from absl import logging
 
 from tfdistill.agreement import check_labels, check_length, check_words
 from tfdistill.assembly import Assembly
+from tfdistill.batching import training_stream
 from tfdistill.config.command import flags_of
 from tfdistill.config.options import (
     Answering,
@@ -33,16 +34,11 @@ from tfdistill.models.weights import (
 from tfdistill.records import (
     Batch,
     open_record_set,
-    training_batches,
 )
-from tfdistill.replicas import (
-    Replicas,
-    check_same,
-    from_chief,
-)
+from tfdistill.replicas import Replicas, check_same, from_chief
 from tfdistill.scoring import examine
 from tfdistill.tasks import Task, find_task
-from tfdistill.text.causal import CausalTokenizer
+from tfdistill.text.tokenizer import Tokenizer
 from tfdistill.text.words import Words
 from tfdistill.training import (
     Cadence,
@@ -95,7 +91,15 @@ def run_training(
     check_length(assembly.student, records, "student")
     if training.gradient_checkpointing:
         recompute_layers(assembly.student)
-    process_slice = _divide(training, replicas)
+    stream_from = training_stream(
+        records,
+        training,
+        replicas,
+        seed=general.random_seed,
+        transform=task.transform(
+            records, assembly.tokenizer, general.random_seed
+        ),
+    )
     trained = frozenset[str]().union(
         *(o.loss.trains for o in assembly.objectives)
     )
@@ -185,7 +189,6 @@ def run_training(
         watched = task.best_metric
     if watched:
         _check_watched(watched, evaluate_now)
-    transform = task.transform(records, assembly.tokenizer, general.random_seed)
     run = None
     if replicas.process.is_chief:
         run = RunDirectory(
@@ -198,16 +201,7 @@ def run_training(
         )
 
     def batches(first_step: int) -> Iterator[Batch]:
-        stream = training_batches(
-            records,
-            batch_size=training.train_batch_size,
-            seed=general.random_seed,
-            shuffle_buffer_size=training.shuffle_buffer_size,
-            first_step=first_step,
-            process_slice=process_slice,
-            transform=transform,
-            length_window=training.length_window,
-        )
+        stream = stream_from(first_step)
         if first_step or not remembered:
             return stream
         first = next(stream)
@@ -292,18 +286,6 @@ def _check_watched(
         )
 
 
-def _divide(training: Training, replicas: Replicas) -> tuple[int, int]:
-    """Returns this process's slice of a batch, proving that all divides."""
-    process_slice = replicas.process_slice(training.train_batch_size)
-    part = training.train_batch_size // replicas.num_replicas
-    if part % training.accumulation_steps:
-        raise ValueError(
-            f"A replica's {part} examples do not divide into "
-            f"--accumulation_steps={training.accumulation_steps} parts."
-        )
-    return process_slice
-
-
 def _answering(task: Task) -> list[Answering]:
     return [] if task.answering is None else [task.answering]
 
@@ -339,11 +321,11 @@ def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
     )
     if not isinstance(model, Bert):
         return
-    assert not isinstance(tokenizer, Words | CausalTokenizer)
     try:
         save_preset(
             model,
-            tokenizer,
+            # No BERT has another.
+            cast(Tokenizer, tokenizer),
             parts=parts,
             path=run.path / "export" / "preset",
         )

@@ -10,7 +10,7 @@ give a row another's logits. `make_records --input` reads the table back as
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from tfdistill.agreement import tokenizer_of
 from tfdistill.config import run_command
@@ -27,8 +27,8 @@ from tfdistill.tasks.logit_columns import (
 from tfdistill.tasks.own_task import find_sentence_task
 from tfdistill.tasks.sentence_records import laid_out
 from tfdistill.tasks.transfer_tables import table_of, write_logits_table
-from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.tables import read_table, sentences_of
+from tfdistill.text.tokenizer import Tokenizer
 
 
 def export_logits(
@@ -44,10 +44,11 @@ def export_logits(
             f"{records.path} was made for --task={made_for}, not for "
             f"{task.name}."
         )
-    tokenizer = tokenizer_of(
+    found = tokenizer_of(
         records, None, artefacts.vocab_file, corpus.do_lower_case
     )
-    assert not isinstance(tokenizer, CausalTokenizer)
+    # Records of sentences are made with no other.
+    tokenizer = cast(Tokenizer, found)
     known = RecordedLogits(records)
     keeps_masks = bool(records.identity.get("keeps_masks"))
     rows = list(read_table(path, columns))

@@ -65,6 +65,7 @@ def finetune(
             heads=task.heads,
             num_classes=task.num_classes,
             words=words_of(records),
+            kind=task.kind,
         )
     objectives = bind_objectives(
         declared,

@@ -7,12 +7,17 @@
     python -m tfdistill.make_records --task=squad_v1 --input=train-v1.1.json \
         --vocab_file=FILE --records=DIR --eval_input=FILE --eval_records=DIR
 
+    python -m tfdistill.make_records --task=translation --source_file=train.de \
+        --target_file=train.en --vocab_file=pieces.txt --records=DIR
+
 Where --words_file is given, records of tables hold whole words beside pieces.
 Where the table of --input has columns of logits, they become the knowledge of
 --knowledge_records, which are made instead of --records.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
+Of translation and summarisation, files of lines can take the place of tables,
+for dev and test with --eval_source_file, --test_source_file and so on.
 """
 
 import itertools
@@ -27,10 +32,12 @@ from tfdistill.config.options import (
     Examples,
     General,
     Masking,
+    ParallelText,
     Tables,
     Windows,
 )
-from tfdistill.tasks import MLM, SQUAD, TASKS
+from tfdistill.tasks import CMLM, GENERATION, MLM, SQUAD, TASKS
+from tfdistill.tasks.generation_records import make_pair_records
 from tfdistill.tasks.glue import SentenceTask
 from tfdistill.tasks.language_records import causal_layout, unmasked_layout
 from tfdistill.tasks.logit_columns import LogitColumns, find_logit_columns
@@ -47,7 +54,9 @@ from tfdistill.tasks.table_records import (
 )
 from tfdistill.tasks.transfer_tables import table_of, transfer_columns
 from tfdistill.text.causal import read_causal_tokenizer
-from tfdistill.text.tokenizer import read_tokenizer
+from tfdistill.text.join_marks import JoinMarks
+from tfdistill.text.sentence_pieces import SentencePieces
+from tfdistill.text.tokenizer import read_pieces, read_tokenizer
 from tfdistill.text.words import read_words
 
 _SPLITS = {
@@ -65,11 +74,26 @@ def make_records(
     tables: Tables,
     masking: Masking,
     windows: Windows | None = None,
+    parallel: ParallelText | None = None,
 ) -> dict[str, Any]:
-    """Make records from text, from the tables of a task, or of questions."""
+    """Make records from text, tables, questions or parallel text."""
     if general.task not in TASKS:
         raise ValueError(
             f"Unknown task {general.task!r}. Known: {', '.join(TASKS)}."
+        )
+    if general.task == CMLM:
+        raise ValueError(
+            f"--task={CMLM} has no records of its own: it learns from those "
+            f"of {' and '.join(GENERATION)}."
+        )
+    if general.task in GENERATION:
+        return _from_pairs(
+            artefacts,
+            general,
+            corpus,
+            examples,
+            tables,
+            parallel or ParallelText(),
         )
     is_text = general.task == MLM.name
     needed = {MLM.name: ("text", "records")} | dict.fromkeys(
@@ -139,6 +163,39 @@ def make_records(
         )
 
     return _from_tables(artefacts, general, tables, layout)
+
+
+def _from_pairs(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    examples: Examples,
+    tables: Tables,
+    parallel: ParallelText,
+) -> dict[str, Any]:
+    for is_asked, flag in (
+        (tables.records_for != "task", "records_for"),
+        (bool(artefacts.words_file), "words_file"),
+        (examples.record_layout == "plain", "record_layout=plain"),
+    ):
+        if is_asked:
+            raise ValueError(f"--{flag} is not for --task={general.task}.")
+    _check_distinct(artefacts, general.task)
+    pieces = read_pieces(
+        artefacts.vocab_file,
+        {
+            "do_lower_case": corpus.do_lower_case,
+            "is_moses_tokenized": parallel.is_moses_tokenized,
+        },
+    )
+    if not isinstance(pieces, JoinMarks | SentencePieces):
+        raise ValueError(
+            f"{artefacts.vocab_file} holds no pieces that source and target "
+            f"share: make_vocab learns them with --task={general.task}."
+        )
+    return make_pair_records(
+        artefacts, general, examples, parallel, tables, pieces
+    )
 
 
 def _needed(artefacts: Artefacts, *names: str) -> None:
@@ -230,6 +287,7 @@ if __name__ == "__main__":
         Tables,
         Masking,
         Windows,
+        ParallelText,
         needs=("vocab_file",),
         examples=(
             "--text=text --vocab_file=vocab.txt --records=records/wiki",

@@ -5,12 +5,18 @@
         --words_file=FILE
     python -m tfdistill.make_vocab --task=sst2 --data_dir=SST-2 \
         --records_for=causal_lm --vocab_file=vocab.json
+    python -m tfdistill.make_vocab --task=translation --source_file=FILE \
+        --target_file=FILE --vocab_file=pieces.txt
 
 Where --words_file is given, it is the words of a task's train, dev and test
 tables, with --input in the place of train, for students that read word
 vectors. With --records_for=causal_lm it is that of a language model of the
 sentences to train on: byte-level BPE where the file's name ends with .json,
-else their words. The same text and options give the same vocabulary, byte by byte.
+else their words. Of translation and summarisation, it is the pieces that
+source and target share: a SentencePiece model where --vocab_file is named
+….model, else word pieces with join marks in a file named pieces.txt, made of
+the word pieces of --word_pieces_file or of new ones, which are kept beside it.
+The same text and options give the same vocabulary, byte by byte.
 """
 
 import contextlib
@@ -22,13 +28,26 @@ from typing import Any
 from absl import logging
 
 from tfdistill.config import FlagNeededError, run_command
-from tfdistill.config.options import Artefacts, Corpus, General, Tables
+from tfdistill.config.options import (
+    Artefacts,
+    Corpus,
+    General,
+    ParallelText,
+    Tables,
+)
 from tfdistill.progress import Progress
 from tfdistill.text.documents import read_documents, text_files
 
+# TensorFlow takes seconds to load, and with it the tasks' own names.
+_OF_PAIRS = ("translation", "summarisation")
+
 
 def make_vocab(
-    artefacts: Artefacts, general: General, corpus: Corpus, tables: Tables
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    tables: Tables,
+    parallel: ParallelText | None = None,
 ) -> dict[str, Any]:
     """Learn a vocabulary: pieces from text, or words from a task's tables.
 
@@ -40,6 +59,7 @@ def make_vocab(
         corpus: Uses `do_lower_case`, `vocab_size`, the most pieces there
             may be, and `min_word_count`.
         tables: Where tables of one's own have what.
+        parallel: Which pairs are of use.
 
     Returns:
         The number of pieces or words in the vocabulary, of words counted
@@ -50,6 +70,10 @@ def make_vocab(
         ValueError: The text is empty or not UTF-8, a table is damaged, or
             the vocabulary file exists and holds another one.
     """
+    if general.task in _OF_PAIRS:
+        return _make_shared_pieces(
+            artefacts, general, corpus, tables, parallel or ParallelText()
+        )
     if artefacts.words_file:
         return _make_words(artefacts, general, corpus, tables)
     if tables.records_for == "causal_lm":
@@ -176,6 +200,40 @@ def _make_causal(
     }
 
 
+def _make_shared_pieces(
+    artefacts: Artefacts,
+    general: General,
+    corpus: Corpus,
+    tables: Tables,
+    parallel: ParallelText,
+) -> dict[str, Any]:
+    if not artefacts.vocab_file:
+        raise FlagNeededError("vocab_file")
+    target = _target(artefacts.vocab_file)
+
+    from tfdistill.tasks.generation_records import training_pairs
+    from tfdistill.text.shared_learning import learn_shared_pieces
+
+    pairs = training_pairs(artefacts, tables, parallel)
+    lines = [text for pair in pairs for text in (pair.source, pair.target)]
+    with Progress("learning", None, unit=" steps"):
+        files = learn_shared_pieces(
+            lines,
+            target.name,
+            word_pieces_file=artefacts.word_pieces_file,
+            vocab_size=corpus.vocab_size,
+            do_lower_case=corpus.do_lower_case,
+            is_moses_tokenized=parallel.is_moses_tokenized,
+        )
+    for name, content in files.content.items():
+        _write(target.with_name(name), content, "vocab_file")
+    return {
+        "vocab_file": artefacts.vocab_file,
+        "pieces": files.pieces,
+        "pairs": len(pairs),
+    }
+
+
 def _target(path: str) -> Path:
     target = Path(path)
     if target.is_dir():
@@ -218,6 +276,7 @@ if __name__ == "__main__":
         General,
         Corpus,
         Tables,
+        ParallelText,
         needs=(),
         examples=(
             "--text=text --vocab_file=vocab.txt",

@@ -4,6 +4,8 @@
         --test_records=DIR --predictions=DIR
     python -m tfdistill.predict --run_dir=DIR --input=- <sentences.txt
 
+    python -m tfdistill.predict --task=translation --run_dir=DIR < in > out
+
 Files of several tasks of GLUE in one folder are put into one submission.zip.
 Answers to questions are written in SQuAD's layout; with
 --find_null_threshold, --eval_records say when there is no answer.
@@ -11,35 +13,40 @@ Answers to questions are written in SQuAD's layout; with
 With --input, classifiers read lines of text or a table of --input_format and
 write a line for each of them to --output, or to standard output as they go;
 the summary goes to stderr then. A batch is waited for before it is predicted:
---predict_batch_size=1 answers line by line.
+--predict_batch_size=1 answers line by line. For translation and summarisation,
+lines are read from stdin and written to stdout.
 """
 
 import dataclasses
 import functools
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
-from tfdistill.config import FlagNeededError, run_command
-from tfdistill.config.command import StreamedSummary
+from tfdistill.config import FlagNeededError, Printed, run_command
 from tfdistill.config.options import (
     Answering,
     Artefacts,
     Corpus,
+    Decoding,
     Devices,
     Examples,
     General,
     Inference,
     Knowledge,
+    ParallelText,
     Tables,
 )
+from tfdistill.generation import Writer
 from tfdistill.launcher import this_process
 from tfdistill.models.formats import load_model
 from tfdistill.models.precision import lower_precision
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
-from tfdistill.tasks import Task, find_task
+from tfdistill.tasks import GENERATION, Task, find_task
 from tfdistill.tasks.own_task import own_columns
 from tfdistill.text.table_formats import STANDARD_INPUT
 from tfdistill.text_predictions import (
@@ -58,11 +65,15 @@ def predict(
     corpus: Corpus,
     knowledge: Knowledge,
     answering: Answering,
+    decoding: Decoding,
+    parallel: ParallelText,
     tables: Tables,
     examples: Examples,
     inference: Inference,
 ) -> dict[str, Any]:
     """Write what a model predicts for records or texts."""
+    if general.task in GENERATION:
+        return _write_lines(artefacts, general, knowledge, decoding, parallel)
     if artefacts.input:
         return _of_texts(artefacts, knowledge, tables, examples, inference)
     for name in ("test_records", "predictions"):
@@ -172,8 +183,46 @@ def _of_texts(
         "run_dir": artefacts.run_dir,
     }
     if artefacts.output in ("", STANDARD_INPUT):
-        return StreamedSummary(summary)
+        return Printed(summary)
     return summary
+
+
+def _write_lines(
+    artefacts: Artefacts,
+    general: General,
+    knowledge: Knowledge,
+    decoding: Decoding,
+    parallel: ParallelText,
+) -> Printed:
+    """Write a target to stdout for each source on stdin."""
+    writer = Writer(
+        load_model(
+            artefacts.run_dir, heads=("generator",), needs=("generator",)
+        ),
+        decoding,
+        max_source_length=parallel.max_source_length,
+        batch_size=knowledge.predict_batch_size,
+    )
+    count = 0
+    for text in writer.write(_lines_of_stdin()):
+        sys.stdout.write(f"{text}\n")
+        count += 1
+    sys.stdout.flush()
+    return Printed(
+        task=general.task,
+        lines=count,
+        cut_sources=writer.cut,
+        run_dir=artefacts.run_dir,
+    )
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    # Only newlines end lines, as in the files that models are trained on.
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode().rstrip("\n")
+        except UnicodeDecodeError:
+            raise ValueError(f"Line {number} of stdin is not UTF-8.") from None
 
 
 if __name__ == "__main__":
@@ -185,6 +234,8 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         Answering,
+        Decoding,
+        ParallelText,
         Tables,
         Examples,
         Inference,
@@ -193,5 +244,6 @@ if __name__ == "__main__":
             "--task=sst2 --run_dir=runs/student "
             "--test_records=records/sst2-test --predictions=predictions",
             "--run_dir=runs/student --input=- <sentences.txt",
+            "--task=translation --run_dir=runs/student <source.de >target.en",
         ),
     )

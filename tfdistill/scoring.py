@@ -12,8 +12,7 @@ from tfdistill.models.outputs import Model
 from tfdistill.records import Batch, RecordSet, evaluation_batches
 from tfdistill.replicas import Replicas, gather_rows, round_up
 from tfdistill.tasks import Task
-from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.tokenizer import Pieces
 from tfdistill.training import Findings, go_through
 
 _TIMED_BATCHES = 20
@@ -24,7 +23,7 @@ def examine(
     parts: frozenset[str],
     teacher: Model | None,
     records: RecordSet,
-    tokenizer: Tokenizer | CausalTokenizer,
+    tokenizer: Pieces,
     task: Task,
     replicas: Replicas,
     *,
@@ -82,7 +81,7 @@ def examine(
 def measure_speed(
     model: Model,
     records: RecordSet,
-    tokenizer: Tokenizer | CausalTokenizer,
+    tokenizer: Pieces,
     task: Task,
     replicas: Replicas,
     *,
@@ -107,8 +106,9 @@ def measure_speed(
         return tf.reduce_max(logits["logits"])
 
     compiled = replicas.compile(step)
-    # A graph for each length that comes by.
-    for batch in {b["input_ids"].shape[1]: b for b in batches}.values():
+    # A graph for each shape that comes by.
+    shapes = {tuple(tuple(x.shape) for x in b.values()): b for b in batches}
+    for batch in shapes.values():
         float(compiled(batch))
     started = time.perf_counter()
     for batch in batches:
@@ -119,7 +119,7 @@ def measure_speed(
 
 def _batches(
     records: RecordSet,
-    tokenizer: Tokenizer | CausalTokenizer,
+    tokenizer: Pieces,
     task: Task,
     replicas: Replicas,
     batch_size: int,

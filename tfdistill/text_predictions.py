@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,6 @@ import tensorflow as tf
 from tfdistill.files import write_atomically
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel
-from tfdistill.text.causal import CausalTokenizer
 from tfdistill.text.table_formats import (
     STANDARD_INPUT,
     kind_of,
@@ -23,6 +22,8 @@ from tfdistill.text.table_formats import (
     read_lines,
 )
 from tfdistill.text.tables import Columns, read_table
+from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.words import Words
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 _SHORTEST = 8
@@ -106,9 +107,9 @@ def predict_texts(
         length: Tokens of an example; what is longer is cut as in training.
         batch_size: Texts that are waited for before they are predicted.
     """
-    model, tokenizer = loaded.model, loaded.tokenizer
-    # Language models have no classifier.
-    assert not isinstance(tokenizer, CausalTokenizer)
+    model = loaded.model
+    # Only models of pieces and of words have a classifier.
+    tokenizer = cast(Tokenizer | Words, loaded.tokenizer)
     if isinstance(model.config, BertConfig):
         length = min(length, model.config.max_sequence_length)
 

@@ -14,11 +14,11 @@ LAYERS = [
     {"launcher"},
     {"config", "progress", "files"},
     {"tensors"},
-    {"losses", "metrics", "text", "records", "replicas"},
+    {"decoding", "losses", "metrics", "text", "records", "replicas"},
     {"models", "training"},
     {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
-    {"scoring", "text_predictions"},
+    {"batching", "generation", "scoring", "text_predictions"},
     {"experiment", "exporting", "sweeps", "reporting"},
     {
         "extract_wikipedia",

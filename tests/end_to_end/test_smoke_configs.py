@@ -34,13 +34,14 @@ from tfdistill.distillation import OBJECTIVES, declare_objectives
 from tfdistill.models.specs import STUDENTS
 from tfdistill.records import Shapes, make_codec
 from tfdistill.sweeps.plan import read_plan
-from tfdistill.tasks import TASKS
+from tfdistill.tasks import CMLM, GENERATION, TASKS
 from tfdistill.training import OPTIMIZERS, Schedule
 
 ROOT = Path(__file__).parents[2]
 FLAGFILES = sorted((ROOT / "configs").rglob("*.flags"))
 SWEEPS = sorted((ROOT / "configs").rglob("*.sweep"))
 SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
+SMOKE_TRANSLATION = ROOT / "configs" / "smoke" / "translation.flags"
 SMOKE_SQUAD = ROOT / "configs" / "smoke" / "squad.flags"
 SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
 COMMANDS = (
@@ -69,7 +70,10 @@ def name_of(flagfile: Path) -> str:
 
 
 def header_commands(flagfile: Path) -> list[tuple[str, list[str]]]:
-    """Returns the commands in the header of a flagfile, and their arguments."""
+    """Returns the commands in the header of a flagfile, and their arguments.
+
+    These end with `<` and a file where a command reads it.
+    """
     commands = []
     for line in flagfile.read_text().splitlines():
         if not line.startswith("#"):
@@ -84,6 +88,14 @@ def header_commands(flagfile: Path) -> list[tuple[str, list[str]]]:
     return commands
 
 
+def without_redirection(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Returns arguments, and the file that a command reads, if any."""
+    if "<" not in arguments:
+        return arguments, None
+    *given, _, path = arguments
+    return given, path
+
+
 @dataclasses.dataclass(frozen=True)
 class Declared:
     """What a command hands to `run_command`."""
@@ -94,6 +106,7 @@ class Declared:
 
     def options(self, arguments: list[str]) -> dict[type[Options], Any]:
         """Returns the options that the command would be called with."""
+        arguments = without_redirection(arguments)[0]
         received: list[Options] = []
 
         def main(*chosen: Any) -> dict[str, Any]:
@@ -223,15 +236,18 @@ def check_specs(chosen: dict[type[Options], Any]) -> None:
     assert chosen[General].task in TASKS
     if training.objective:
         declare_objectives(training.objective, OBJECTIVES)
-    is_mlm = chosen[General].task == "mlm"
+    has_places = chosen[General].task in ("mlm", *GENERATION, CMLM)
     make_codec(
-        chosen[Knowledge].knowledge or ["top_k(k=10)" if is_mlm else "logits"],
+        chosen[Knowledge].knowledge
+        or ["top_k(k=10)" if has_places else "logits"],
         Shapes(
             layout=chosen[Examples].record_layout,
             max_seq_length=chosen[Examples].max_seq_length,
-            num_slots=chosen[Masking].max_predictions_per_seq if is_mlm else 0,
+            num_slots=(
+                chosen[Masking].max_predictions_per_seq if has_places else 0
+            ),
             vocabulary_size=VOCABULARY_SIZE,
-            num_classes=0 if is_mlm else 2,
+            num_classes=0 if has_places else 2,
             num_layers=12,
             hidden_dim=768,
             num_heads=12,
@@ -265,17 +281,24 @@ def run(
     root: Path, command: str, arguments: list[str]
 ) -> tuple[dict[str, Any], str]:
     """Run a command; returns its summary and what it wrote to stderr."""
+    arguments, path = without_redirection(arguments)
     done = subprocess.run(
         [sys.executable, "-m", f"tfdistill.{command}", *arguments],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=(root / path).read_text() if path else "",
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, f"{command}: {done.stderr}"
-    summary = json.loads(done.stdout.splitlines()[-1])
+    # What reads lines writes others to stdout, and nothing else.
+    said = done.stderr if path else done.stdout
+    summary = json.loads(said.splitlines()[-1])
     assert isinstance(summary, dict)
+    if path:
+        lines = (root / path).read_text().count("\n")
+        assert done.stdout.count("\n") == lines == summary["lines"]
     return summary, done.stderr
 
 
@@ -410,3 +433,14 @@ def test_finished_commands_do_nothing_again(chain: Chain) -> None:
         assert summary == first
         assert "already" in messages
     assert changed() == before
+
+
+def test_the_translator_is_scored_on_its_texts(
+    chain_of: Callable[[Path], Chain],
+) -> None:
+    chain = chain_of(SMOKE_TRANSLATION)
+    evaluated = chain.summaries["evaluate"]
+    assert evaluated["bleu"] > 60
+    assert "version:" in evaluated["signature"]
+    assert evaluated["texts"] == chain.summaries["make_records"]["eval_pairs"]
+    assert chain.summaries["finetune"]["eval"]["accuracy"] > 0.5

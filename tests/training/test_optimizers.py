@@ -175,6 +175,32 @@ def test_warmup_linear_joins_at_the_peak():
     np.testing.assert_allclose(np.abs(np.diff(rates[10:])), 0.01, atol=1e-6)
 
 
+def test_noam_is_the_published_one():
+    """With factor 2, width 512 and 8,000 steps of warm-up; steps from 1."""
+    peak = 2 / np.sqrt(512 * 8000)
+    schedule = Schedule("noam", peak, 8000, 100_000)
+    for step, rate in {
+        1: 1.2352647e-7,
+        4000: 4.9410588e-4,
+        8000: 9.8821177e-4,
+        16000: 6.9877124e-4,
+        100_000: 2.7950850e-4,
+    }.items():
+        assert float(schedule(step - 1)) == pytest.approx(rate, rel=1e-5)
+
+
+def test_warmup_linear_is_that_of_the_conditional_masked_lm():
+    schedule = Schedule("warmup_linear", 5e-5, 5000, 100_000)
+    for step, rate in {
+        1: 1e-8,
+        2500: 2.5e-5,
+        5000: 5e-5,
+        52500: 2.5e-5,
+        100_000: 0,
+    }.items():
+        assert float(schedule(step)) == pytest.approx(rate, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", SCHEDULES)
 def test_every_schedule_without_warmup_starts_at_the_peak(kind):
     assert float(Schedule(kind, 0.5, 0, 100)(0)) == 0.5

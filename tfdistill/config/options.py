@@ -14,6 +14,7 @@ from tfdistill.config.data_options import (
     Tables,
 )
 from tfdistill.config.fields import Options, option
+from tfdistill.config.generation import Decoding, ParallelText
 from tfdistill.config.question_answering import Answering, Windows
 
 
@@ -35,7 +36,9 @@ class Artefacts(Options):
         "",
         "WordPiece vocabulary, one piece per line; or vocab.json of byte-level "
         "BPE, with merges.txt beside it. Of a language model: such a "
-        "vocab.json, or words.txt, one word a line.",
+        "vocab.json, or words.txt, one word a line. Of translation and "
+        "summarisation: pieces.txt, with vocab.txt beside it, or a "
+        "SentencePiece ….model.",
     )
     words_file: str = option(
         "",
@@ -58,6 +61,23 @@ class Artefacts(Options):
     )
     eval_input: str = option(
         "", "SQuAD JSON that --eval_records are made from."
+    )
+    source_file: str = option(
+        "",
+        "Text with a source on each line, or several files with commas "
+        "between them.",
+    )
+    target_file: str = option(
+        "", "What is to be written of each line of --source_file."
+    )
+    eval_source_file: str = option("", "As --source_file, for --eval_records.")
+    eval_target_file: str = option("", "As --target_file, for --eval_records.")
+    test_source_file: str = option("", "As --source_file, for --test_records.")
+    test_target_file: str = option("", "As --target_file, for --test_records.")
+    word_pieces_file: str = option(
+        "",
+        "BERT's vocab.txt that the pieces which source and target share are "
+        "made of; empty: such a vocabulary is learnt.",
     )
     output: str = option(
         "",
@@ -91,7 +111,8 @@ class Artefacts(Options):
         "",
         "Student: bert(num_layers=4, hidden_dim=312), "
         "teacher_layers(layers=[0, 5]), bilstm(hidden_dim=150), "
-        "siamese_bilstm, kim_cnn, conv_rnn, or a model folder.",
+        "siamese_bilstm, kim_cnn, conv_rnn, seq2seq(num_layers=6, "
+        "hidden_dim=512), or a model folder.",
     )
     output_dir: str = option(
         "", "Folder for the table and the plot of knowledge_report."
@@ -107,9 +128,10 @@ class General(Options):
 
     task: str = option(
         "mlm",
-        "Task: mlm; causal_lm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, mnli_mm, qnli, "
-        "rte, wnli, ax, or xnli; classification or regression of your own "
-        "sentences or pairs; squad_v1 or squad_v2.",
+        "Task: mlm; causal_lm; of GLUE cola, sst2, mrpc, qqp, stsb, mnli, "
+        "mnli_mm, qnli, rte, wnli, ax, or xnli; classification or regression of your own "
+        "sentences or pairs; squad_v1 or squad_v2; translation or "
+        "summarisation, and cmlm for a teacher of these.",
     )
     random_seed: int = option(12345, "Seed of everything random.", minimum=0)
     num_processes: int = option(
@@ -212,6 +234,17 @@ class Training(Options):
         minimum=1,
         maximum=1 << 20,
     )
+    train_batch_tokens: int = option(
+        0,
+        "Padded tokens in a step, of sources and targets, in batches of "
+        "examples of like length; 0: --train_batch_size examples.",
+        minimum=0,
+    )
+    token_window: int = option(
+        16384,
+        "Examples whose batches are made at a time of --train_batch_tokens.",
+        minimum=1,
+    )
     accumulation_steps: int = option(
         1, "Micro-batches that a step's batch is cut into.", minimum=1
     )
@@ -254,8 +287,9 @@ class Training(Options):
     schedule: str = option(
         "bert_linear",
         "bert_linear (as published: decays from step 0), "
-        "warmup_linear (joins at the peak), or constant.",
-        choices=("bert_linear", "warmup_linear", "constant"),
+        "warmup_linear (joins at the peak), noam (falls with the root of "
+        "the step), or constant.",
+        choices=("bert_linear", "warmup_linear", "noam", "constant"),
     )
     clip_norm: float = option(
         1.0, "Global norm that gradients are clipped to; 0: off.", minimum=0.0
@@ -315,8 +349,10 @@ ALL: tuple[type[Options], ...] = (
     Masking,
     Augmentation,
     Windows,
+    ParallelText,
     Knowledge,
     Inference,
     Training,
     Answering,
+    Decoding,
 )

@@ -1,14 +1,14 @@
 """A keras-nlp preset, which keras-nlp loads without this toolkit."""
 
 import pathlib
+from typing import cast
 
 import numpy as np
 
 from tfdistill.exporting.examples import RealExamples
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.formats.preset import save_preset
-from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.words import Words
+from tfdistill.text.tokenizer import Tokenizer
 
 USAGE = """import keras_nlp
 
@@ -22,10 +22,9 @@ def write(
     loaded: LoadedModel, folder: pathlib.Path, length: int, is_pair: bool
 ) -> None:
     """Write a preset; as `Format.write`."""
-    assert not isinstance(loaded.tokenizer, Words | CausalTokenizer)
     save_preset(
         loaded.model,  # type: ignore[arg-type]
-        loaded.tokenizer,
+        cast(Tokenizer, loaded.tokenizer),
         parts=loaded.parts,
         path=folder,
     )

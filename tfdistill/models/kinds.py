@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 from tfdistill.models.bert import Bert
 from tfdistill.models.causal import (
-    CausalConfig,
     Gpt2Config,
     LanguageModel,
     TransformerXlConfig,
 )
+from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
+from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from tfdistill.models.weights import Config
 from tfdistill.models.words import (
     BiLstmConfig,
     ConvRnnConfig,
@@ -19,7 +21,6 @@ from tfdistill.models.words import (
     KimCnnConfig,
     RecurrentModel,
     SiameseBiLstmConfig,
-    WordConfig,
 )
 
 
@@ -32,7 +33,7 @@ class Kind:
         make: From a configuration, a seed and heads to a model.
     """
 
-    config: type[BertConfig | WordConfig | CausalConfig]
+    config: type[Config]
     make: Callable[..., Model]
 
 
@@ -45,9 +46,11 @@ KINDS: dict[str, Kind] = {
     "kim_cnn": Kind(KimCnnConfig, KimCnn),
     "gpt2": Kind(Gpt2Config, LanguageModel),
     "transformer_xl": Kind(TransformerXlConfig, LanguageModel),
+    "seq2seq": Kind(Seq2SeqConfig, Seq2Seq),
+    "cmlm": Kind(ConditionalConfig, ConditionalLM),
 }
 
 
-def kind_of(config: BertConfig | WordConfig | CausalConfig) -> str:
+def kind_of(config: Config) -> str:
     """Returns the name of a configuration's kind."""
     return next(n for n, kind in KINDS.items() if kind.config is type(config))

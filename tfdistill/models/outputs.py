@@ -5,7 +5,8 @@ computes only the fields that were asked for:
 
     logits                 task logits; masked LM: `[B, P, V]`; language
                            models: `[B, L, V]`, of the token behind; spans:
-                           `[B, 2, L]`, of beginning and end
+                           `[B, 2, L]`, of beginning and end; text: of each
+                           of the target's places, `[B, T, V]`
     next_sentence_logits   `[B, 2]`: is the next sentence, is a random one
     head_states            `[B, P, D]`: what the masked-LM head's output layer
                            makes logits of
@@ -43,7 +44,7 @@ class Model(Protocol):
     """What all kinds of models are to those who use them.
 
     Attributes:
-        config: Its shape: a `BertConfig`, `WordConfig` or `CausalConfig`.
+        config: Its shape, of a class in `models.kinds.KINDS`.
         parts: What it is made of, keys of `models.weights.PARTS`.
         trainable: Whether any of its variables may be trained.
     """

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
 from tfdistill.config import Spec, parse_spec
 from tfdistill.models.bert import PRETRAINING_HEADS, Bert
@@ -18,6 +18,11 @@ from tfdistill.models.causal.specs import LANGUAGE_MODELS
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.families import family_of
 from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.generators import (
+    load_generator,
+    make_generator,
+    seq2seq,
+)
 from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.pruning import PRUNINGS, prune
 from tfdistill.models.weights import (
@@ -30,7 +35,8 @@ from tfdistill.models.weights import (
 )
 from tfdistill.models.words.students import WORD_STUDENTS, WordStudent
 from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.shared_pieces import SharedPieces
+from tfdistill.text.tokenizer import Pieces, Tokenizer
 from tfdistill.text.words import Words
 
 _NO_WORDS = (
@@ -175,6 +181,7 @@ def teacher_layers(
 STUDENTS: dict[str, Callable[..., Any]] = {
     "bert": bert,
     "teacher_layers": teacher_layers,
+    "seq2seq": seq2seq,
     **WORD_STUDENTS,
     **LANGUAGE_MODELS,
 }
@@ -190,12 +197,13 @@ def needs_teacher(spec_or_path: str) -> bool:
 def build_student(
     spec_or_path: str,
     *,
-    tokenizer: Tokenizer | CausalTokenizer,
+    tokenizer: Pieces,
     teacher: LoadedModel | None,
     seed: int,
     heads: Collection[str] = PRETRAINING_HEADS,
     num_classes: int = 0,
     words: Words | None = None,
+    kind: str = "",
 ) -> LoadedModel:
     """Make a student from a spec, or load one from a folder.
 
@@ -208,6 +216,8 @@ def build_student(
         num_classes: Of a classifier; 0: as a loaded or copied one's, or 2.
             One of another number is not loaded or copied.
         words: The words of the records, if they hold some.
+        kind: Of the models of a task, see `Task.kind`. For a `cmlm`, a BERT
+            or its shape is what one starts from.
 
     Returns:
         The model. Its `parts` are those with weights copied or loaded; the
@@ -217,6 +227,13 @@ def build_student(
         ValueError: The spec is wrong, the folder cannot be loaded, or its
             vocabulary is another than the tokenizer's.
     """
+    if kind:
+        # The records of these tasks have no other pieces.
+        pieces = cast(SharedPieces, tokenizer)
+        if _is_folder(spec_or_path):
+            return load_generator(spec_or_path, pieces, seed, kind)
+        spec = parse_spec(spec_or_path, STUDENTS)
+        return make_generator(spec, pieces, seed, kind)
     if _is_folder(spec_or_path):
         student = load_model(
             spec_or_path, heads=heads, num_classes=num_classes, seed=seed
@@ -240,6 +257,11 @@ def build_student(
             "--task=causal_lm, on records that are made with "
             "--records_for=causal_lm."
         )
+    if spec.name == "seq2seq":
+        raise ValueError(
+            "seq2seq writes texts: it is trained with --task=translation or "
+            "--task=summarisation."
+        )
     if spec.name in WORD_STUDENTS:
         if words is None:
             raise ValueError(_NO_WORDS.format(spec.name))
@@ -248,7 +270,7 @@ def build_student(
     start = STUDENTS[spec.name](
         len(tokenizer.vocabulary), teacher, **spec.arguments
     )
-    family = family_of(tokenizer, start.config)
+    family = family_of(cast(Tokenizer, tokenizer), start.config)
     fields = family.conventions
     if not (start.weights or family.has_segments):
         fields["num_segments"] = 1

@@ -4,8 +4,8 @@ Every file format is translated to and from these canonical names and shapes,
 for instance `bert/encoder/layer_0/attention/self/query/kernel`, `[D, D]`.
 Two of our variables are kept otherwise: query, key and value are one matrix
 `[D, 3 D]`, and the next-sentence matrix is `[D, 2]` where the published one
-is `[2, D]`. Weights of models of words and of language models have our own
-names, behind `words/` and `causal/`.
+is `[2, D]`. Weights of other models have our own names, behind the scope of
+their kind, such as `words/`.
 """
 
 import hashlib
@@ -18,13 +18,17 @@ import keras
 import numpy as np
 
 from tfdistill.models.causal import CausalConfig
+from tfdistill.models.conditional.configuration import ConditionalConfig
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
+from tfdistill.models.seq2seq.configuration import Seq2SeqConfig
 from tfdistill.models.words import WordConfig
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
-Config = BertConfig | WordConfig | CausalConfig
+Config = (
+    BertConfig | WordConfig | CausalConfig | Seq2SeqConfig | ConditionalConfig
+)
 
 # How the canonical names of a part's weights begin.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -33,12 +37,15 @@ PARTS: dict[str, tuple[str, ...]] = {
         "bert/encoder/",
         "words/encoder/",
         "causal/encoder/",
+        "seq2seq/encoder/",
+        "conditional/encoder/",
     ),
     "pooler": ("bert/pooler/", "words/pooler/"),
     "masked_lm": ("cls/predictions/",),
     "next_sentence": ("cls/seq_relationship/",),
     "classifier": ("classifier/",),
     "span": ("span/",),
+    "generator": ("seq2seq/generator/", "conditional/generator/"),
 }
 # Those of a model as BERT was published.
 PRETRAINING_PARTS = ("encoder", "pooler", "masked_lm", "next_sentence")
@@ -121,11 +128,8 @@ def weight_shapes(
 ) -> dict[str, Shape]:
     """Returns the canonical names and shapes of a model's weights."""
     if not isinstance(config, BertConfig):
-        named = {
-            _own_name(name, config): shape
-            for name, shape in config.weight_shapes().items()
-        }
-        return of_parts(named, parts)
+        own = config.weight_shapes()
+        return of_parts({_own(n, config): x for n, x in own.items()}, parts)
     dim, inner = config.hidden_dim, config.intermediate_dim
     shapes: dict[str, Shape] = {
         "bert/embeddings/word_embeddings": (config.vocabulary_size, dim),
@@ -283,9 +287,10 @@ def fingerprint(weights: Mapping[str, np.ndarray], config: Config) -> str:
 
 def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     """Returns what a model computes with its weights, as JSON values."""
-    if isinstance(config, WordConfig):
-        return [type(config).__name__]
-    if isinstance(config, CausalConfig):
+    if isinstance(config, ConditionalConfig):
+        of_bert = _conventions(config.bert, ["masked_lm"])
+        return [type(config).__name__, config.num_groups, *of_bert]
+    if not isinstance(config, BertConfig):
         return [type(config).__name__, *config.conventions]
     found: list[Any] = [
         config.num_heads,
@@ -299,17 +304,17 @@ def _conventions(config: Config, parts: Collection[str]) -> list[Any]:
     return found
 
 
-def _own_name(name: str, config: WordConfig | CausalConfig) -> str:
-    """Returns the canonical name of a variable of a model that is no BERT."""
-    if isinstance(config, CausalConfig):
-        return f"causal/{name}"
-    return name if name.startswith("classifier/") else f"words/{name}"
+def _own(name: str, config: Config) -> str:
+    """Returns the canonical name of a variable that has our own name."""
+    if isinstance(config, BertConfig) or name.startswith("classifier/"):
+        return name
+    return f"{config.scope}/{name}"
 
 
 def _canonical_names(name: str, config: Config) -> tuple[str, ...]:
     """Returns the weights that the variable of a name is made of."""
     if not isinstance(config, BertConfig):
-        return (_own_name(name, config),)
+        return (_own(name, config),)
     if name in _NAMES:
         return (_NAMES[name],)
     owner, kind = name.rsplit("/", 1)

@@ -14,6 +14,7 @@ from tfdistill.records.distributions import (
 from tfdistill.records.examples import (
     causal_features,
     masked_lm_features,
+    pair_features,
     sentence_features,
 )
 from tfdistill.records.feature import Feature
@@ -28,6 +29,7 @@ from tfdistill.records.knowledge import (
 from tfdistill.records.output_layer import HEAD_STATES, OutputLayer
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
+from tfdistill.records.token_batches import check_budget, token_batches
 from tfdistill.records.writer import RecordSetWriter
 
 __all__ = [
@@ -44,14 +46,17 @@ __all__ = [
     "Schema",
     "Shapes",
     "causal_features",
+    "check_budget",
     "drawn_pieces",
     "evaluation_batches",
     "make_codec",
     "masked_lm_features",
     "open_record_set",
+    "pair_features",
     "read_feature",
     "sentence_features",
     "stored_pieces",
+    "token_batches",
     "training_batches",
     "truncate",
 ]

@@ -9,7 +9,7 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,14 @@ Transform = Callable[[Batch, tf.Tensor], Batch]
 _ROWS_AT_ONCE = 4096
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
+# What targets are padded to, and all where batches are made by their tokens;
+# beyond, as above.
+_FINE_LENGTHS = (
+    *range(8, 33, 8),
+    *range(48, 65, 16),
+    *range(96, 129, 32),
+    *range(192, 513, 64),
+)
 
 
 def training_batches(
@@ -66,6 +74,36 @@ def training_batches(
     records.check_readable()
     first_window, first_batch = divmod(first_step, length_window)
     used = first_window * length_window * batch_size
+    stream = example_stream(records, seed, shuffle_buffer_size, used)
+    stream = stream.batch(batch_size * length_window, drop_remainder=True)
+    if length_window > 1:
+
+        def deal(number: tf.Tensor, window: tuple) -> tuple:
+            return _by_length(window, batch_size, [seed, number])
+
+        stream = stream.enumerate(start=first_window).map(deal).unbatch()
+        stream = stream.skip(first_batch)
+    return decoded(
+        records, stream, lambda _: process_slice, transform, tf.int64.max
+    )
+
+
+def example_stream(
+    records: RecordSet, seed: int, shuffle_buffer_size: int, used: int
+) -> tf.data.Dataset:
+    """Returns serialised examples without end, epoch after epoch.
+
+    Args:
+        records: What to read.
+        seed: Fixes the order, together with the epoch.
+        shuffle_buffer_size: Examples that are shuffled at a time; shards
+            are shuffled too.
+        used: Examples that were used already.
+
+    Returns:
+        Of each example its position in the stream, its index in the set, and
+        the example.
+    """
     paths = tf.constant([str(s.path) for s in records.shards])
     sizes = [s.examples for s in records.shards]
     starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
@@ -91,21 +129,12 @@ def training_batches(
             )
         )
 
-    stream = (
+    return (
         tf.data.Dataset.range(used // records.examples, tf.int64.max)
         .flat_map(epoch)
         .skip(used % records.examples)
         .enumerate(start=used)
-        .batch(batch_size * length_window, drop_remainder=True)
     )
-    if length_window > 1:
-
-        def deal(number: tf.Tensor, window: tuple) -> tuple:
-            return _by_length(window, batch_size, [seed, number])
-
-        stream = stream.enumerate(start=first_window).map(deal).unbatch()
-        stream = stream.skip(first_batch)
-    return _decoded(records, stream, process_slice, transform, tf.int64.max)
 
 
 def _by_length(window: tuple, batch_size: int, seed: list) -> tuple:
@@ -160,7 +189,9 @@ def evaluation_batches(
             lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
         )
     )
-    return _decoded(records, stream, process_slice, transform, records.examples)
+    return decoded(
+        records, stream, lambda _: process_slice, transform, records.examples
+    )
 
 
 def _filled_up(
@@ -174,43 +205,81 @@ def _filled_up(
     return positions, (positions, tf.concat([serialized, copies], 0))
 
 
-def _decoded(
+def decoded(
     records: RecordSet,
     stream: tf.data.Dataset,
-    process_slice: tuple[int, int],
+    slice_of: Callable[[tf.Tensor], tuple],
     transform: Transform | None,
     end: int,
+    lengths: Sequence[int] = (),
 ) -> Iterator[Batch]:
-    start, size = process_slice
+    """Yield this process's parts of global batches, decoded.
+
+    Args:
+        records: What is read.
+        stream: Global batches: positions, indices in the set, examples.
+        slice_of: From the examples of a batch to start and size of the part.
+        transform: Applied to the part, for instance to mask it.
+        end: Positions from here on are those of copies.
+        lengths: What batches are padded to; empty: few lengths.
+
+    Raises:
+        ValueError: A record is damaged.
+    """
     most = records.schema.max_seq_length
-    lengths = tf.constant([n for n in _lengths(most) if n < most] + [most])
+    grid = tf.constant(lengths or _up_to(most, _lengths(most)))
+    targets = records.schema.feature("target_ids")
 
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
     ) -> Batch:
         # All processes pad alike, as dropout depends on the shape.
-        longest = tf.reduce_max(records.schema.token_counts(numbered[1]))
-        length = lengths[tf.searchsorted(lengths, [longest])[0]]
+        counts = records.schema.token_counts(numbered[1])
+        length = padded_length(counts, grid)
+        start, size = slice_of(tf.shape(positions)[0])
+        shape = [None if tf.is_tensor(size) else size]
+        places = records.schema.target_counts(numbered[1])
         positions, numbers, serialized = (
-            tf.ensure_shape(x[start : start + size], [size])
+            tf.ensure_shape(x[start : start + size], shape)
             for x in (positions, *numbered)
         )
         batch = records.schema.decode(serialized, length)
+        if targets is not None:
+            own = tf.constant(fine_grid(targets.length))
+            batch = records.schema.trim_targets(
+                batch, padded_length(places, own)
+            )
         if transform is not None:
             batch = transform(batch, positions)
         real = tf.cast(positions < end, tf.float32)
         if "masked_lm_weights" in batch:
             batch["masked_lm_weights"] *= real[:, None]
         return batch | {
-            "example_index": tf.range(start, start + size, dtype=tf.int64),
+            "example_index": tf.range(
+                tf.cast(start, tf.int64), tf.cast(start + size, tf.int64)
+            ),
             "record_index": numbers,
             "is_real_example": real,
         }
 
-    decoded = stream.map(
+    dataset = stream.map(
         decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ).prefetch(tf.data.AUTOTUNE)
-    return _guarded(records, decoded)
+    return _guarded(records, dataset)
+
+
+def padded_length(counts: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
+    """Returns the least length of a grid that the largest count fits in."""
+    return grid[tf.searchsorted(grid, [tf.reduce_max(counts)])[0]]
+
+
+def fine_grid(most: int) -> list[int]:
+    """Returns what is padded to where little shall be wasted, up to `most`."""
+    return _up_to(most, [*_FINE_LENGTHS, *range(576, most, 128)])
+
+
+def _up_to(most: int, lengths: Sequence[int]) -> list[int]:
+    return [n for n in lengths if n < most] + [most]
 
 
 def _lengths(most: int) -> list[int]:

@@ -130,3 +130,39 @@ def sentence_features(
         return features
     limit = 0 if num_classes == 1 else num_classes
     return (*features, Feature(name="labels", length=0, limit=limit))
+
+
+def pair_features(
+    max_source_length: int,
+    max_target_length: int,
+    vocabulary_size: int,
+    num_pairs: int,
+) -> tuple[Feature, ...]:
+    """Returns the features of texts and what is to be written of them.
+
+    The places of a target are what models predict, as masked positions are.
+
+    Args:
+        max_source_length: Pieces of a source, at most.
+        max_target_length: Pieces of a target, at most, its end included.
+        vocabulary_size: Pieces that both share.
+        num_pairs: Pairs that examples are numbered by.
+    """
+    return (
+        Feature(
+            name="input_ids",
+            length=max_source_length,
+            limit=vocabulary_size,
+            mask="input_mask",
+            axes=("L",),
+        ),
+        Feature(
+            name="target_ids",
+            length=max_target_length,
+            limit=vocabulary_size,
+            mask="masked_lm_weights",
+            mask_is_float=True,
+            axes=("P",),
+        ),
+        Feature(name="pair_numbers", length=0, limit=num_pairs),
+    )

@@ -68,14 +68,14 @@ def joined(example: bytes, added: bytes) -> bytes:
     return example + added
 
 
-def token_counts(
-    features: Sequence[Feature], serialized: tf.Tensor
+def counts(
+    features: Sequence[Feature], serialized: tf.Tensor, axis: str
 ) -> list[tf.Tensor]:
-    """Returns int `[B]` for each feature that has tokens of its own."""
+    """Returns int `[B]` for each feature with an `L` or `P` of its own."""
     return [
         found.number
         for found in _walk(features, serialized)
-        if found.feature.mask and found.feature.axes == ("L",)
+        if found.feature.mask and found.feature.axes == (axis,)
     ]
 
 

@@ -36,14 +36,14 @@ def joined(example: bytes, added: bytes) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
-def token_counts(
-    features: Sequence[Feature], serialized: tf.Tensor
+def counts(
+    features: Sequence[Feature], serialized: tf.Tensor, axis: str
 ) -> list[tf.Tensor]:
-    """Returns int `[B]` for each feature that has tokens of its own."""
+    """Returns int `[B]` for each feature with an `L` or `P` of its own."""
     kinds = {
         f.mask: tf.io.FixedLenFeature([f.length], tf.int64)
         for f in features
-        if f.mask and f.axes == ("L",)
+        if f.mask and f.axes == (axis,)
     }
     parsed = tf.io.parse_example(serialized, kinds)
     return [tf.reduce_sum(mask, 1) for mask in parsed.values()]

@@ -23,7 +23,7 @@ from tfdistill.records.schema import Schema
 from tfdistill.records.shards import Shard, count_examples
 
 # One of them is among the files of any tokenizer.
-VOCABULARIES = ("vocab.txt", "vocab.json")
+VOCABULARIES = ("vocab.txt", "vocab.json", "words.txt", "pieces.model")
 _SHARDS = "*.tfrecord*"
 
 
@@ -74,6 +74,7 @@ class RecordSet:
             **of_the_teacher: Layers, width and heads, if it has them.
         """
         slots = self.schema.feature("masked_lm_positions")
+        slots = slots or self.schema.feature("target_ids")
         ids = self.schema.feature("input_ids")
         ends = self.schema.feature("answer_positions")
         return Shapes(

@@ -114,9 +114,40 @@ class Schema:
         Of pieces and whole words the more count: each word has a piece of
         its own in WordPiece, but not in other tokenizers.
         """
-        layout = LAYOUTS[self.layout]
-        counts = layout.token_counts(self.features, serialized)
+        counts = LAYOUTS[self.layout].counts(self.features, serialized, "L")
         return tf.cast(tf.reduce_max(tf.stack(counts), axis=0), tf.int32)
+
+    def target_counts(self, serialized: tf.Tensor) -> tf.Tensor | None:
+        """Count the places of targets of `[B]` examples, where they have some.
+
+        Returns:
+            int32 `[B]`, or None.
+        """
+        if self.feature("target_ids") is None:
+            return None
+        layout = LAYOUTS[self.layout]
+        (counts,) = layout.counts(self.features, serialized, "P")
+        return tf.cast(counts, tf.int32)
+
+    def trim_targets(
+        self, batch: dict[str, tf.Tensor], places: tf.Tensor | int
+    ) -> dict[str, tf.Tensor]:
+        """Cut the padding of targets, and of what is known at their places.
+
+        Args:
+            batch: As decoded.
+            places: To keep of each target, at least as many as the longest
+                has.
+        """
+        target = self.feature("target_ids")
+        assert target is not None
+        trimmed = dict(batch)
+        for f in self.features:
+            if f.axes[:1] == ("P",):
+                own = places * (f.length // target.length)
+                trimmed[f.name] = batch[f.name][:, :own]
+        trimmed[target.mask] = batch[target.mask][:, :places]
+        return trimmed
 
     def decode(
         self, serialized: tf.Tensor, length: tf.Tensor | int | None = None

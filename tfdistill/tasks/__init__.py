@@ -1,12 +1,14 @@
 """Tasks: what records hold, which labels there are, how models are scored.
 
-`MLM` is about masked pieces, `CAUSAL_LM` about what comes next, `SQUAD` about questions on texts; all others are
-about sentences and pairs.
+`MLM` is about masked pieces, `SQUAD` about questions on texts, `GENERATION`
+about texts to be written, and `CMLM` is what their teachers learn; `CAUSAL_LM`
+is about what comes next in a text; all others are about sentences and pairs.
 """
 
 from tfdistill.config.question_answering import Answering
 from tfdistill.records import RecordSet
 from tfdistill.tasks.causal_lm import CAUSAL_LM
+from tfdistill.tasks.generation import CMLM, GENERATION, generation_task
 from tfdistill.tasks.glue import GLUE
 from tfdistill.tasks.mlm import MLM
 from tfdistill.tasks.own_task import OWN_TASKS
@@ -15,7 +17,15 @@ from tfdistill.tasks.sentences import sentence_task
 from tfdistill.tasks.task import Measured, Target, Task
 
 # What --task takes.
-TASKS = (MLM.name, CAUSAL_LM.name, *GLUE, *OWN_TASKS, *SQUAD)
+TASKS = (
+    MLM.name,
+    CAUSAL_LM.name,
+    *GLUE,
+    *OWN_TASKS,
+    *SQUAD,
+    *GENERATION,
+    CMLM,
+)
 
 
 def find_task(
@@ -34,18 +44,24 @@ def find_task(
     if name not in TASKS:
         raise ValueError(f"Unknown task {name!r}. Known: {', '.join(TASKS)}.")
     made_for = records.identity.get("task", MLM.name)
+    if name == CMLM and made_for in GENERATION:
+        return generation_task(name, records)
     if made_for != name:
         raise ValueError(
             f"{records.path} was made for --task={made_for}, not for {name}."
         )
     if name in SQUAD:
         return question_task(records, answering or Answering())
+    if name in GENERATION:
+        return generation_task(name, records)
     of_language = {task.name: task for task in (MLM, CAUSAL_LM)}
     return of_language.get(name) or sentence_task(records)
 
 
 __all__ = [
     "CAUSAL_LM",
+    "CMLM",
+    "GENERATION",
     "GLUE",
     "MLM",
     "SQUAD",

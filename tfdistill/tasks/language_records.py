@@ -70,6 +70,7 @@ def causal_layout(
             "of_task": task,
             "split": split.name,
             "tokenizer": tokenizer.fingerprint,
+            **tokenizer.settings,
             "settings": dataclasses.asdict(examples)
             | {"examples_per_shard": examples_per_shard},
             "table": split.fingerprint,

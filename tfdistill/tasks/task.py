@@ -1,7 +1,7 @@
 """What the pipeline asks of a task."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +75,10 @@ class Task:
         answering: How answers are chosen, where there are questions.
         samples: From rows and the records' tokenizer to Markdown that shows
             some predictions. None: there are none to show.
+        kind: Of its models, see `models.kinds.KINDS`; "" if any will do that
+            has the heads.
+        score: From texts that a model has written and those that it was to
+            write to metrics; None where models write none.
     """
 
     name: str
@@ -97,6 +101,10 @@ class Task:
     write: Callable[[Mapping[str, np.ndarray], str], dict[str, Any]] | None
     answering: Answering | None = None
     samples: Callable[[Mapping[str, np.ndarray], Any], str] | None = None
+    kind: str = ""
+    score: Callable[[Sequence[str], Sequence[str]], dict[str, Any]] | None = (
+        None
+    )
 
     @property
     def needs(self) -> tuple[str, ...]:

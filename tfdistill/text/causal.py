@@ -30,6 +30,8 @@ END_OF_TEXT = "<|endoftext|>"
 END, UNKNOWN = "<eos>", "<unk>"
 # What stands between the sentences of a pair; T9 of what was published.
 SEPARATOR = " \t "
+# Tokenizers of other models have files of the same names.
+_SETTINGS = {"is_causal": True}
 
 Sentences = tuple[str, ...]
 
@@ -40,7 +42,7 @@ class CausalBytePair:
     Attributes:
         vocabulary: The pieces; a piece's id is its index.
         merges: Pairs of pieces that become one, the most frequent first.
-        settings: What its files do not say: nothing.
+        settings: What its files do not say: that it is a language model's.
         fingerprint: Changes with anything that changes ids.
         end_id: What ends a text.
         never_ids: Ids that no sample may hold.
@@ -71,7 +73,7 @@ class CausalBytePair:
         self.vocabulary = tuple(vocabulary)
         self.merges = tuple(merges)
         check_merges(frozenset(vocabulary), merges, source)
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, Any] = dict(_SETTINGS)
         self.end_id = self.vocabulary.index(END_OF_TEXT)
         self.never_ids: tuple[int, ...] = ()
         self.fingerprint = _fingerprint(
@@ -134,7 +136,7 @@ class CausalWords:
                 f"begin with {END}, {UNKNOWN}."
             )
         self.vocabulary = tuple(vocabulary)
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, Any] = dict(_SETTINGS)
         self.end_id = 0
         self.never_ids: tuple[int, ...] = (1,)
         self._ids = {word: i for i, word in enumerate(self.vocabulary)}

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfdistill.text import byte_pairs, word_pieces
+from tfdistill.text import byte_pairs, join_marks, word_pieces
+from tfdistill.text import sentence_pieces as sentence
 from tfdistill.text.byte_pairs import read_byte_pairs
+from tfdistill.text.causal import CausalTokenizer, read_causal_tokenizer
 from tfdistill.text.offsets import LocatedPieces
+from tfdistill.text.shared_pieces import SharedPieces
 from tfdistill.text.word_pieces import WordPiece, read_vocabulary
 
 
@@ -109,6 +112,45 @@ def read_tokenizer(
         do_lower_case=settings.get("do_lower_case", True),
         source=str(path),
     )
+
+
+# Of any task: what models of BERT, of texts to be written, and of language read.
+Pieces = Tokenizer | SharedPieces | CausalTokenizer
+
+
+def read_pieces(
+    path: str | pathlib.Path, settings: Mapping[str, Any]
+) -> Pieces:
+    """Read the pieces of any task from their files.
+
+    Args:
+        path: As `read_tokenizer`; or a folder with `pieces.model`, or with
+            `pieces.txt` and `vocab.txt`; or a file named `….model`, or
+            `…pieces.txt` with `vocab.txt` beside it; of a language model as
+            `read_causal_tokenizer`.
+        settings: As `read_tokenizer`, and `is_moses_tokenized` and
+            `is_causal`, which is that of a language model (false if not).
+
+    Raises:
+        ValueError: The files hold no vocabulary with the special pieces.
+        OSError: They cannot be read.
+    """
+    if settings.get("is_causal"):
+        return read_causal_tokenizer(path)
+    path = pathlib.Path(path)
+    for name in (sentence.MODEL, join_marks.PIECES):
+        if path.is_dir() and (path / name).exists():
+            path /= name
+    do_lower_case = settings.get("do_lower_case", True)
+    if path.suffix == pathlib.Path(sentence.MODEL).suffix:
+        return sentence.read_sentence_pieces(path, do_lower_case=do_lower_case)
+    if path.name.endswith(join_marks.PIECES):
+        return join_marks.read_join_marks(
+            path,
+            do_lower_case=do_lower_case,
+            is_moses_tokenized=bool(settings.get("is_moses_tokenized")),
+        )
+    return read_tokenizer(path, settings)
 
 
 def shared_tokenizer(

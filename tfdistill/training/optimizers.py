@@ -223,7 +223,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """Returns the rate at a step, a float32 scalar."""
-        step = tf.cast(step, tf.float32)
+        step = tf.cast(step, tf.float32) + _FIRST_STEPS.get(self.kind, 0.0)
         warmup = float(self.num_warmup_steps)
         share = SCHEDULES[self.kind](step, warmup, float(self.num_steps))
         if self.num_warmup_steps:
@@ -251,4 +251,9 @@ SCHEDULES: dict[str, Callable[[tf.Tensor, float, float], tf.Tensor]] = {
         (total - step) / max(total - warmup, 1.0), 0.0
     ),
     "constant": lambda step, warmup, total: tf.ones_like(step),
+    # Of Vaswani et al., 2017, as Tensor2Tensor's Noam has it: where a factor
+    # and the width D are given, the peak is factor / sqrt(D * warmup).
+    "noam": lambda step, warmup, total: tf.sqrt(tf.maximum(warmup, 1.0) / step),
 }
+# What the first step counts as, where that is not 0.
+_FIRST_STEPS = {"noam": 1.0}

@@ -19,6 +19,7 @@ from tfdistill.distillation.objectives.contexts import (
     word_distance,
 )
 from tfdistill.distillation.objectives.contrast import crd
+from tfdistill.distillation.objectives.generation import text_generation
 from tfdistill.distillation.objectives.objective import (
     FEATURES,
     LOGITS,
@@ -53,6 +54,7 @@ OBJECTIVES: dict[str, Kind] = {
     "labels": Kind(labels),
     "logit_mse": Kind(logit_mse, needs=LOGITS),
     "next_sentence": Kind(next_sentence),
+    "text_generation": Kind(text_generation, needs=DISTRIBUTION),
     "hidden_mse": Kind(hidden_mse, needs=FEATURES),
     "hidden_cosine": Kind(hidden_cosine, needs=FEATURES),
     "hidden_concatenated": Kind(hidden_concatenated, needs=FEATURES),

@@ -11,7 +11,7 @@ from tfdistill.distillation.objectives.objective import (
     Outputs,
     Ramp,
 )
-from tfdistill.losses.labels import cross_entropy
+from tfdistill.losses.labels import check_smoothing, smoothed_cross_entropy
 from tfdistill.losses.logits import logit_mse as logit_mse_values
 from tfdistill.losses.logits import squared_error
 from tfdistill.losses.reduction import Parts, check_reduction
@@ -35,7 +35,7 @@ def soft_targets(
     focal: bool = False,
     k: int = 0,
     reduction: str = "mean",
-) -> Bind:
+) -> CheckedBind:
     """Learn the teacher's distribution; see `losses.soft_targets`.
 
     Args:
@@ -169,13 +169,22 @@ def logit_mse(*, temperature: float = 1.0) -> Bind:
     return bind
 
 
-def labels(*, reduction: str = "mean") -> Bind:
+def labels(
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    smoothing: str = "uniform",
+) -> Bind:
     """Learn hard labels by cross-entropy, or scores by squared error.
 
     Args:
         reduction: `mean`, or `original` as the source system divides.
+        label_smoothing: What labels share with other classes, in [0, 1).
+        smoothing: `uniform`, or for texts `original` or `opennmt`; see
+            `losses.labels.smoothed_cross_entropy`.
     """
-    return _labelled("labels", reduction)
+    check_smoothing(label_smoothing, smoothing)
+    return _labelled("labels", reduction, label_smoothing, smoothing)
 
 
 def next_sentence(*, reduction: str = "mean") -> Bind:
@@ -186,13 +195,22 @@ def next_sentence(*, reduction: str = "mean") -> Bind:
     return _labelled("next_sentence", reduction)
 
 
-def _labelled(name: str, reduction: str) -> Bind:
+def _labelled(
+    name: str,
+    reduction: str,
+    label_smoothing: float = 0.0,
+    smoothing: str = "uniform",
+) -> Bind:
     check_reduction(reduction)
 
     def bind(context: Context) -> Loss:
         if name not in context.targets:
             raise ValueError("the task has no such labels.")
         target = context.targets[name]
+        if label_smoothing and (target.is_score or target.mask):
+            raise ValueError(
+                f"label_smoothing={label_smoothing} is for classes and pieces."
+            )
 
         def compute(
             student: Outputs, known: Known, batch: Batch, step: tf.Tensor
@@ -201,7 +219,12 @@ def _labelled(name: str, reduction: str) -> Bind:
             values = (
                 squared_error(logits[..., 0], given)
                 if target.is_score
-                else cross_entropy(logits, given)
+                else smoothed_cross_entropy(
+                    logits,
+                    given,
+                    label_smoothing=label_smoothing,
+                    smoothing=smoothing,
+                )
             )
             weights = batch[target.weights]
             return Parts(values * weights, weights)

@@ -1,6 +1,7 @@
 """The shapes of language models."""
 
 import dataclasses
+from typing import ClassVar
 
 from tfdistill.models.configuration import check_types
 
@@ -35,6 +36,9 @@ class CausalConfig:
     dropout: float = 0.1
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
+
+    # How the canonical names of its weights begin.
+    scope: ClassVar[str] = "causal"
 
     def __post_init__(self) -> None:
         check_types(self, "a language model")
@@ -73,7 +77,7 @@ class CausalConfig:
 
     @property
     def conventions(self) -> list[float]:
-        """What a model computes with its weights."""
+        """What a model computes with its weights, beside its class."""
         return [self.num_heads, self.layer_norm_epsilon]
 
     def weight_shapes(self) -> dict[str, Shape]:

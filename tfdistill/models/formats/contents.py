@@ -5,8 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from tfdistill.models.weights import Config, Weights
-from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.text.tokenizer import Pieces
 from tfdistill.text.words import Words
 
 
@@ -24,7 +23,7 @@ class ModelContents:
 
     config: Config
     weights: Weights
-    tokenizer: Tokenizer | Words | CausalTokenizer
+    tokenizer: Pieces | Words
     source: str
     labels: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from absl import logging
 
 from tfdistill.models.bert import PRETRAINING_HEADS
 from tfdistill.models.causal import CausalConfig
+from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import (
     google,
     gpt2,
@@ -28,8 +29,8 @@ from tfdistill.models.weights import (
     of_parts,
     parts_in,
 )
-from tfdistill.text.causal import CausalTokenizer
-from tfdistill.text.tokenizer import Tokenizer
+from tfdistill.models.words import WordConfig
+from tfdistill.text.tokenizer import Pieces
 from tfdistill.text.words import Words
 
 # Formats of BERT. The first that matches reads. A run's own config.json is of
@@ -62,7 +63,7 @@ class LoadedModel:
     """
 
     model: Model
-    tokenizer: Tokenizer | Words | CausalTokenizer
+    tokenizer: Pieces | Words
     parts: frozenset[str]
     fingerprint: str
     labels: tuple[str, ...] = ()
@@ -81,6 +82,8 @@ def load_model(
     Args:
         path: A folder of one of the formats in `READERS`.
         heads: Heads that the model is to have; the folder may have others.
+            Models that write texts are loaded where `generator` is among
+            them, and others without it.
         num_classes: Of a classifier; 0: the folder's.
         needs: Parts that must be there, keys of `models.weights.PARTS`.
         seed: Of the random weights of parts that are neither there nor
@@ -102,6 +105,11 @@ def load_model(
     check_weights(
         contents.weights, contents.config, source=contents.source, parts=found
     )
+    if "generator" in found and "generator" not in heads:
+        raise ValueError(
+            f"{contents.source} is of a {kind_of(contents.config)}, which is "
+            "for tasks that write texts."
+        )
     if "classifier" in found.intersection(heads) and "pooler" not in found:
         raise ValueError(
             f"{contents.source} has a classifier but no pooler, as of tokens; "
@@ -109,17 +117,22 @@ def load_model(
         )
     _check_vocabulary(folder, contents)
     config, weights = _without_padded_rows(contents)
-    if isinstance(config, CausalConfig):
-        if "causal_lm" not in heads:
-            raise ValueError(
-                f"{contents.source} is a language model, which the task has "
-                "no use for."
-            )
-    elif "causal_lm" in heads:
+    is_causal = isinstance(config, CausalConfig)
+    if is_causal and "causal_lm" not in heads:
+        raise ValueError(
+            f"{contents.source} is a language model, which the task has no "
+            "use for."
+        )
+    if "causal_lm" in heads and not is_causal:
         raise ValueError(
             f"{contents.source} is a {kind_of(config)} and no language model."
         )
-    elif "classifier" in heads and num_classes not in (0, config.num_classes):
+    # Models that write texts have none.
+    if (
+        isinstance(config, BertConfig | WordConfig)
+        and "classifier" in heads
+        and num_classes not in (0, config.num_classes)
+    ):
         if "classifier" in needs:
             raise ValueError(
                 f"{contents.source} tells {config.num_classes} classes apart, "
@@ -127,6 +140,9 @@ def load_model(
             )
         found -= {"classifier"}
         config = dataclasses.replace(config, num_classes=num_classes)
+    if "generator" not in found:
+        # A conditional masked LM is made of such a model, if need be.
+        heads = set(heads) - {"generator"}
     model = KINDS[kind_of(config)].make(config, seed, heads)
     parts = found & model.parts
     weights = of_parts(weights, parts)

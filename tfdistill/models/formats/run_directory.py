@@ -4,7 +4,8 @@ model.json          kind, configuration, parts, casing, names of classes;
                     written last
 model.safetensors   weights by canonical name, with check sums
 vocab.txt, or vocab.json and merges.txt; words.txt of models of words and of
-language models of words
+language models of words; pieces.model, or pieces.txt beside vocab.txt, of
+models that write texts
 """
 
 import dataclasses
@@ -15,7 +16,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
-from tfdistill.models.causal import CausalConfig
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import require
 from tfdistill.models.kinds import KINDS, kind_of
@@ -28,8 +28,7 @@ from tfdistill.models.weights import (
 )
 from tfdistill.models.words import WordConfig
 from tfdistill.tensors import load_tensors, save_tensors
-from tfdistill.text.causal import CausalTokenizer, read_causal_tokenizer
-from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
+from tfdistill.text.tokenizer import Pieces, read_pieces
 from tfdistill.text.words import Words, read_words
 
 _FORMAT = "tfdistill model"
@@ -40,7 +39,7 @@ _WEIGHTS = "model.safetensors"
 
 def save_model(
     model: Model,
-    tokenizer: Tokenizer | Words | CausalTokenizer,
+    tokenizer: Pieces | Words,
     *,
     parts: Collection[str],
     path: str | os.PathLike[str],
@@ -81,7 +80,7 @@ def save_model(
     )
 
 
-def _checksum(tokenizer: Tokenizer | Words | CausalTokenizer) -> str:
+def _checksum(tokenizer: Pieces | Words) -> str:
     content = b"".join(tokenizer.files().values())
     return hashlib.sha256(content).hexdigest()
 
@@ -113,13 +112,11 @@ def _read(folder: pathlib.Path) -> ModelContents:
             f"{path}: unknown parts {parts}. Known: {', '.join(PARTS)}."
         )
     config = _config(path, settings)
-    tokenizer: Tokenizer | Words | CausalTokenizer
+    tokenizer: Pieces | Words
     if isinstance(config, WordConfig):
         tokenizer = read_words(folder, settings)
-    elif isinstance(config, CausalConfig):
-        tokenizer = read_causal_tokenizer(folder)
     else:
-        tokenizer = read_tokenizer(folder, settings)
+        tokenizer = read_pieces(folder, settings)
     if _checksum(tokenizer) != settings["vocabulary_sha256"]:
         names = " or ".join(tokenizer.files())
         raise ValueError(

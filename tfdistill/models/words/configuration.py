@@ -45,6 +45,8 @@ class WordConfig:
     num_classes: int = 2
 
     is_pair: ClassVar[bool] = False
+    # How the canonical names of its weights begin.
+    scope: ClassVar[str] = "words"
 
     def __post_init__(self) -> None:
         check_types(self, "a model of words")
@@ -64,6 +66,11 @@ class WordConfig:
     def word_dim(self) -> int:
         """Width of a word's vectors, joined."""
         return len(self.tables) * self.vector_dim
+
+    @property
+    def conventions(self) -> list[float]:
+        """What a model computes with its weights, beside its class."""
+        return []
 
     def weight_shapes(self) -> dict[str, Shape]:
         """Returns the shapes of all weights by the variables' names."""

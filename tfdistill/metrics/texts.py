@@ -1,0 +1,85 @@
+"""Metrics of texts that models write: BLEU, chrF and ROUGE."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sacrebleu
+from rouge_score.rouge_scorer import RougeScorer
+
+_ROUGE = ("rouge1", "rouge2", "rougeL")
+
+
+def translation_metrics(
+    texts: Sequence[str],
+    references: Sequence[str],
+    *,
+    is_lower_case: bool,
+    is_tokenized: bool,
+) -> dict[str, Any]:
+    """Compare translations with a reference each, as a whole.
+
+    Args:
+        texts: What was written.
+        references: What was to be written.
+        is_lower_case: Whether case does not count.
+        is_tokenized: Whether words and marks have spaces between them; if
+            not, sacreBLEU's own tokenizer splits them.
+
+    Returns:
+        `bleu` and `chrf`, from 0 to 100, the `signature` of sacreBLEU that
+        says how `bleu` was computed, `chrf_signature`, and
+        `tokenized_lowercase_bleu`: that of strings between spaces, without
+        case, which is what `multi-bleu.perl -lc` computes.
+
+    Raises:
+        ValueError: There are none, or not as many texts as references.
+    """
+    _check(texts, references)
+    bleu = sacrebleu.BLEU(
+        lowercase=is_lower_case, tokenize="none" if is_tokenized else "13a"
+    )
+    chrf = sacrebleu.CHRF(lowercase=is_lower_case)
+    words = sacrebleu.BLEU(
+        lowercase=True, tokenize="none", smooth_method="none", force=True
+    )
+    given = list(texts), [list(references)]
+    return {
+        "bleu": bleu.corpus_score(*given).score,
+        "signature": str(bleu.get_signature()),
+        "chrf": chrf.corpus_score(*given).score,
+        "chrf_signature": str(chrf.get_signature()),
+        "tokenized_lowercase_bleu": words.corpus_score(*given).score,
+    }
+
+
+def summary_metrics(
+    texts: Sequence[str], references: Sequence[str]
+) -> dict[str, Any]:
+    """Compare summaries with a reference each.
+
+    Returns:
+        `rouge1`, `rouge2` and `rougeL`: means over summaries of the F1 of
+        words, pairs of words and longest common subsequences, from 0 to 100,
+        without case and stemming.
+
+    Raises:
+        ValueError: There are none, or not as many texts as references.
+    """
+    _check(texts, references)
+    scorer = RougeScorer(_ROUGE)
+    scores = [
+        scorer.score(reference, text)
+        for reference, text in zip(references, texts, strict=True)
+    ]
+    return {
+        name: 100 * sum(score[name].fmeasure for score in scores) / len(scores)
+        for name in _ROUGE
+    }
+
+
+def _check(texts: Sequence[str], references: Sequence[str]) -> None:
+    if not texts or len(texts) != len(references):
+        raise ValueError(
+            f"{len(texts)} texts cannot be compared with {len(references)} "
+            "references."
+        )
