@@ -15,6 +15,7 @@ from tfdistill.config.data_options import (
 )
 from tfdistill.config.fields import Options, option
 from tfdistill.config.generation import Decoding, ParallelText
+from tfdistill.config.inference import Inference, Knowledge
 from tfdistill.config.question_answering import Answering, Windows
 
 
@@ -178,44 +179,6 @@ class Devices(Options):
         "this many of its CPU. 0: all there are.",
         minimum=0,
         maximum=256,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Inference(Options):
-    """How a model is asked that is not trained."""
-
-    precision: str = option(
-        "float32",
-        "float32; bfloat16 or int8: an encoder's products in fewer bits, "
-        "which is faster on processors that can.",
-        choices=("float32", "bfloat16", "int8"),
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Knowledge(Options):
-    """What is stored of the teacher."""
-
-    knowledge: tuple[str, ...] = option(
-        (),
-        "Codec, may be repeated: top_k(k=10), or top_k(k=all) for the whole "
-        "distribution; hybrid(k=4, samples=8); hidden(bits=8); logits of "
-        "classes or answers; "
-        "features(hidden_states=[0, 3], attention_scores=[5]). Empty: "
-        "top_k(k=10), but logits of classes and answers.",
-    )
-    report_examples: int = option(
-        256,
-        "Records that knowledge_report looks at, drawn by --random_seed.",
-        minimum=1,
-    )
-    predict_batch_size: int = option(
-        32,
-        "Examples in a batch of inference; extract_teacher gives each "
-        "device as many.",
-        minimum=1,
-        maximum=1 << 20,
     )
 
 
