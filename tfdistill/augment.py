@@ -59,8 +59,6 @@ Example = tuple[Sequence[str], str | None]
 # Of the vectors, as published: the most frequent words.
 _MOST_VECTORS = 100_000
 _ROUNDS_OF_OWN_TASKS = 20
-# What a kill may cost.
-_SAMPLES_OF_A_PART = 2048
 _OF_SAMPLING = ("num_samples", "temperature", "top_k", "top_p")
 
 
@@ -126,7 +124,6 @@ def augment(
             made_of | {"model": fingerprint},
             make,
             total=total,
-            size=_SAMPLES_OF_A_PART,
         )
         made = _behind_originals(rows, samples, left)
     count = write_transfer_table(

@@ -174,3 +174,13 @@ def test_refusals():
         with pytest.raises(ValueError, match="labels are float64"):
             sentence_metrics([name], two, two * 1.0)
     assert set(SENTENCE_METRICS) == {*OF_CLASSES, *OF_SCORES}
+
+
+def test_worked_confusion():
+    """M5 of D-BERT: two hits of each class, one miss of each."""
+    predictions, labels = (
+        np.array([1, 1, 0, 0, 1, 0]),
+        np.array([1, 0, 0, 1, 1, 0]),
+    )
+    found = sentence_metrics(["accuracy", "mcc"], predictions, labels)
+    assert found == pytest.approx({"accuracy": 4 / 6, "mcc": 1 / 3})

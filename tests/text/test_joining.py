@@ -30,6 +30,8 @@ def test_pairs_are_cut_as_published():
         ([7, 8], 3, ([1, 2], [7])),
         ([7, 8], 4, ([1, 2], [7, 8])),
         ([7, 8], 0, ([], [])),
+        # T2: what is as long is cut in the second sentence.
+        ([7, 8, 9, 9, 9, 9], 5, ([1, 2, 3], [7, 8])),
     ],
 )
 def test_cut(second, room, expected):

@@ -148,6 +148,26 @@ def test_linear_scaling_is_that_of_the_source_with_eight_ranks():
     assert any(found == pytest.approx(peak) for peak in peaks)
 
 
+def test_first_update_of_the_teachers_of_d_bert():
+    """O2: a gradient clipped to length 1, no bias correction."""
+    w = keras.Variable([0.0, 0.0], name="kernel")
+    schedule = Schedule("constant", 1.0, 0, 10)
+    optimizer = make_optimizer("bert_adam(weight_decay=0)", schedule, {"k": w})
+    clipped = tf.clip_by_norm(tf.constant([3.0, 4.0]), 1.0)
+    optimizer.apply([clipped], [w])
+    np.testing.assert_allclose(w.numpy(), [-3.16211, -3.16215], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"),
+    [(0, 0.0), (1, 0.1), (10, 1.0), (50, 0.5556), (99, 0.0111), (100, 0.0)],
+)
+def test_schedule_of_d_bert(step, factor):
+    """O3: of 100 steps the first 10 are warm-up."""
+    schedule = Schedule("warmup_linear", 1.0, 10, 100)
+    assert float(schedule(step)) == pytest.approx(factor, abs=5e-5)
+
+
 def test_warmup_linear_joins_at_the_peak():
     schedule = Schedule("warmup_linear", 1.0, 10, 110)
     rates = [float(schedule(s)) for s in range(111)]

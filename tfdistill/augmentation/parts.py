@@ -10,6 +10,9 @@ from absl import logging
 from tfdistill.files import StrPath, read_json, write_json
 from tfdistill.progress import Progress
 
+# Numbers of a part: what a kill may cost.
+PART = 2048
+
 Make = Callable[[range], list[str | None]]
 
 
@@ -19,7 +22,6 @@ def in_parts(
     make: Make,
     *,
     total: int,
-    size: int,
 ) -> Iterator[str | None]:
     """Yield what is made of all numbers, in order.
 
@@ -31,7 +33,6 @@ def in_parts(
         made_of: What the result depends on, as JSON values.
         make: From some numbers to what is made of each.
         total: Numbers, from 0.
-        size: Of a part.
     """
     folder = _folder(output)
     note = folder / "made_of.json"
@@ -40,8 +41,8 @@ def in_parts(
         shutil.rmtree(folder)
     write_json(note, dict(made_of))
     with Progress("sampling", total, unit=" samples") as progress:
-        for start in range(0, total, size):
-            numbers = range(start, min(start + size, total))
+        for start in range(0, total, PART):
+            numbers = range(start, min(start + PART, total))
             part = folder / f"{start:09d}.json"
             if not part.exists():
                 write_json(part, {"samples": make(numbers)})

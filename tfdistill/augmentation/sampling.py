@@ -12,6 +12,7 @@ Reference: Tang et al., "Natural Language Generation for Effective Knowledge
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -130,15 +131,42 @@ def draw(
     Returns:
         int32 `[B]`.
     """
-    probs = tf.nn.softmax(kept_logits(logits, sampling))
-    # In double precision, so that no rare token is lost among many.
-    bounds = tf.cumsum(tf.cast(probs, tf.float64), axis=-1)
-    whole = bounds[:, -1]
-    wanted = tf.minimum(
-        tf.cast(uniforms, tf.float64) * whole,
-        tf.math.nextafter(whole, tf.zeros_like(whole)),
+    logits = kept_logits(logits, sampling)
+    masses = tf.exp(logits - tf.reduce_max(logits, axis=-1, keepdims=True))
+    # First among blocks of tokens, then within one: no sum over all tokens
+    # has to be kept, and in double precision no rare one is lost.
+    size = logits.shape[-1]
+    width = math.isqrt(size - 1) + 1
+    masses = tf.pad(masses, [[0, 0], [0, -size % width]])
+    blocks = tf.reshape(masses, [-1, masses.shape[-1] // width, width])
+    sums = tf.cast(tf.reduce_sum(blocks, axis=-1), tf.float64)
+    block, rest = _looked_up(
+        sums, tf.cast(uniforms, tf.float64) * tf.reduce_sum(sums, axis=-1)
     )
-    return tf.searchsorted(bounds, wanted[:, None], side="right")[:, 0]
+    inside = tf.cast(tf.gather(blocks, block, batch_dims=1), tf.float64)
+    return block * width + _looked_up(inside, rest)[0]
+
+
+def _looked_up(
+    masses: tf.Tensor, wanted: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Find where a sum of masses goes beyond what is wanted.
+
+    Args:
+        masses: float64 `[B, N]`, some of each row positive.
+        wanted: float64 `[B]`, from 0 to about the sum of them.
+
+    Returns:
+        int32 `[B]`, a place with a positive mass, and what is left of what
+        is wanted there.
+    """
+    bounds = tf.cumsum(masses, axis=-1)
+    whole = bounds[:, -1]
+    below = tf.math.nextafter(whole, tf.zeros_like(whole))
+    wanted = tf.minimum(wanted, below)
+    place = tf.searchsorted(bounds, wanted[:, None], side="right")
+    before = tf.gather(bounds - masses, place, batch_dims=1)
+    return place[:, 0], tf.maximum(wanted - before[:, 0], 0.0)
 
 
 def stepping(model: LanguageModel, sampling: Sampling) -> Step:

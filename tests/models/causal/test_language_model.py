@@ -35,7 +35,8 @@ WHOLE = TransformerXlConfig(**SMALL, segment_length=LENGTH, memory_length=0)
 # Three segments, the last one short; its memory forgets.
 IN_PARTS = dataclasses.replace(WHOLE, segment_length=4, memory_length=3)
 REMEMBERS = dataclasses.replace(WHOLE, segment_length=2, memory_length=LENGTH)
-CONFIGS = [GPT2, WHOLE, IN_PARTS, REMEMBERS]
+FORGETS = dataclasses.replace(WHOLE, segment_length=4)
+CONFIGS = [GPT2, WHOLE, IN_PARTS, REMEMBERS, FORGETS]
 IDS = np.random.default_rng(3).integers(0, 11, (4, LENGTH)).astype(np.int32)
 READS = frozenset({"logits"})
 
@@ -113,7 +114,7 @@ def transformer_xl(w, ids, sees):
     return x @ w["word_embeddings/table"].T
 
 
-@pytest.mark.parametrize("config", [WHOLE, IN_PARTS, REMEMBERS])
+@pytest.mark.parametrize("config", CONFIGS[1:])
 def test_transformer_xl_against_plain_sums(config):
     model = model_of(config)
     weights = weights_of(model)
