@@ -125,7 +125,7 @@ def test_other_words_are_other_records(tmp_path):
     manifest = json.loads((tmp_path / "records/manifest.json").read_text())
     names = [f["name"] for f in manifest["schema"]["features"]]
     assert names == ["input_ids", "segment_ids", "word_ids", "labels"]
-    with pytest.raises(ValueError, match="holds other records"):
+    with pytest.raises(ValueError, match="other input or settings"):
         open_split(
             GLUE["sst2"],
             find_split(
