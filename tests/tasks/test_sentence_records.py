@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfdistill.config.options import Examples
 from tfdistill.records import open_record_set
+from tfdistill.records.manifest import plan_in
 from tfdistill.tasks import sentence_records
 from tfdistill.tasks.glue import GLUE, path_of
 from tfdistill.tasks.own_task import own_task
@@ -246,8 +247,8 @@ def test_a_killed_writer_goes_on(ten_rows, tmp_path):
     write(tmp_path / "cut")
     cut = tmp_path / "cut"
     # As it is after a kill: a shard is missing, there is no manifest yet.
-    wanted = json.loads((cut / "manifest.json").read_text())["wanted"]
-    (cut / "unfinished.json").write_text(json.dumps({"wanted": wanted}))
+    mark = plan_in(cut)
+    (cut / "unfinished.json").write_text(json.dumps(mark))
     (cut / "manifest.json").unlink()
     (cut / "dev-00001-of-00003.tfrecord").unlink()
     kept = cut / "dev-00002-of-00003.tfrecord"
