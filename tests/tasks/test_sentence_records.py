@@ -130,6 +130,7 @@ def test_scores(tmp_path):
     batch = decoded(records)
     assert batch["labels"] == [3.75, 0.0]
     assert batch["input_ids"][0] == [CLS, A, SEP, B, SEP, 0, 0, 0]
+    assert records.schema.feature("labels").packing.size(1) == 4
     assert records.identity["labels"] == []
     assert records.identity["num_classes"] == 1
     assert records.identity["score_range"] == [0, 5]
