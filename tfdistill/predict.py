@@ -20,8 +20,7 @@ from typing import Any
 
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
-from tfdistill.config import FlagNeededError, run_command
-from tfdistill.config.command import StreamedSummary
+from tfdistill.config import FlagNeededError, Printed, run_command
 from tfdistill.config.options import (
     Answering,
     Artefacts,
@@ -166,7 +165,7 @@ def _of_texts(
         "run_dir": artefacts.run_dir,
     }
     if artefacts.output in ("", STANDARD_INPUT):
-        return StreamedSummary(summary)
+        return Printed(summary)
     return summary
 
 
