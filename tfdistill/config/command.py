@@ -47,9 +47,8 @@ def run_command(
     Args:
         main: Called with one instance of each of `groups`, in their order.
             Returns the summary that is printed as the last line of stdout
-            (of stderr, if it is `Printed`), with the `seconds` that it took.
-            Of several processes the first
-            one prints it.
+            (of `Printed`, of stderr), with the `seconds` that it took. Of
+            several processes the first one prints it.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
         examples: Arguments of typical calls, for the usage text; the first
