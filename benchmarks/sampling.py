@@ -34,7 +34,7 @@ from tfdistill.models.causal import (
 
 VOCABULARY, TOKENS, ROUNDS = 16_000, 32, 3
 SHAPE = dict(vocabulary_size=VOCABULARY, num_layers=4, hidden_dim=256)
-MODELS = {
+MODELS: dict[str, Gpt2Config | TransformerXlConfig] = {
     "gpt2": Gpt2Config(**SHAPE, max_sequence_length=64),
     "transformer_xl": TransformerXlConfig(**SHAPE),
 }

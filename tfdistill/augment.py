@@ -312,5 +312,9 @@ if __name__ == "__main__":
         Augmentation,
         Knowledge,
         needs=("task", "data_dir", "output"),
-        example="--task=sst2 --data_dir=data/SST-2 --output=sst2-rules.tsv",
+        examples=(
+            "--task=sst2 --data_dir=data/SST-2 --output=sst2-rules.tsv",
+            "--method=tinybert --task=mrpc --data_dir=data/MRPC --model=bert "
+            "--vectors_file=glove.txt --output=mrpc-more.tsv",
+        ),
     )

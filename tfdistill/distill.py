@@ -239,7 +239,13 @@ if __name__ == "__main__":
         Training,
         Answering,
         needs=("student", "run_dir"),
-        example="--knowledge_records=records/wiki-top10 "
-        "--student='bert(num_layers=4, hidden_dim=312)' "
-        "--objective='soft_targets(weight=1)' --run_dir=runs/student",
+        examples=(
+            "--knowledge_records=records/wiki-top10 "
+            "--student='bert(num_layers=4, hidden_dim=312)' "
+            "--objective='soft_targets(weight=1)' --run_dir=runs/student",
+            "--task=sst2 --records=records/sst2 --teacher=runs/sst2 "
+            "--student='teacher_layers(layers=[0, 5])' "
+            "--objective=soft_targets --objective=hidden_mse "
+            "--run_dir=runs/student",
+        ),
     )

@@ -148,5 +148,9 @@ if __name__ == "__main__":
         Decoding,
         ParallelText,
         needs=("run_dir", "eval_records"),
-        example="--run_dir=runs/student --eval_records=records/wiki-eval",
+        examples=(
+            "--run_dir=runs/student --eval_records=records/wiki-eval",
+            "--task=sst2 --run_dir=runs/student --teacher=runs/sst2 "
+            "--eval_records=records/sst2-dev",
+        ),
     )

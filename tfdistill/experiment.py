@@ -1,10 +1,12 @@
 """Runs the training of what has been assembled."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -147,7 +149,7 @@ def run_training(
         compression=training.gradient_compression,
     )
     parts = assembly.parts | trained
-    evaluate_now = None
+    evaluate_now = samples = None
     if artefacts.eval_records:
         held_out = open_record_set(artefacts.eval_records)
         held_out.check_tokenizer(
@@ -170,8 +172,17 @@ def run_training(
             max_batches=training.max_eval_steps,
         )
 
+        newest: dict[str, np.ndarray] = {}
+
         def evaluate_now(*most: int) -> dict[str, float]:
-            return of_held_out.finish(*find_out(*most))
+            findings = find_out(*most)
+            newest.update(findings.rows)
+            return of_held_out.finish(*findings)
+
+        if of_held_out.samples is not None:
+            samples = functools.partial(
+                of_held_out.samples, newest, assembly.tokenizer
+            )
 
     watched = training.early_stop_metric
     if watched == "auto":
@@ -219,6 +230,7 @@ def run_training(
         ),
         evaluate=evaluate_now,
         replicas=replicas,
+        samples=samples,
     )
     result |= {
         "best_metric": task.best_metric,
@@ -300,7 +312,13 @@ def _config(
 
 def _save(assembly: Assembly, parts: frozenset[str], run: RunDirectory) -> None:
     model, tokenizer = assembly.student, assembly.vocabulary
-    save_model(model, tokenizer, parts=parts, path=run.path)
+    save_model(
+        model,
+        tokenizer,
+        parts=parts,
+        path=run.path,
+        labels=assembly.records.identity.get("labels", ()),
+    )
     if not isinstance(model, Bert):
         return
     try:

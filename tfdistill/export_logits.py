@@ -98,6 +98,10 @@ if __name__ == "__main__":
         Corpus,
         Tables,
         needs=("task", "data_dir", "knowledge_records", "output"),
-        example="--task=sst2 --data_dir=data/SST-2 "
-        "--knowledge_records=records/sst2-logits --output=sst2-logits.tsv",
+        examples=(
+            "--task=sst2 --data_dir=data/SST-2 "
+            "--knowledge_records=records/sst2-logits --output=sst2-logits.tsv",
+            "--task=sst2 --data_dir=data/SST-2 --input=sst2-rules.tsv "
+            "--knowledge_records=records/rules-logits --output=rules-logits.tsv",
+        ),
     )

@@ -122,6 +122,10 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         needs=("records", "teacher", "knowledge_records"),
-        example="--records=records/wiki --teacher=bert "
-        "--knowledge='top_k(k=10)' --knowledge_records=records/wiki-top10",
+        examples=(
+            "--records=records/wiki --teacher=bert "
+            "--knowledge='top_k(k=10)' --knowledge_records=records/wiki-top10",
+            "--task=sst2 --records=records/sst2 --teacher=runs/sst2 "
+            "--knowledge=logits --knowledge_records=records/sst2-logits",
+        ),
     )

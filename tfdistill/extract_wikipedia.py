@@ -173,5 +173,8 @@ if __name__ == "__main__":
         General,
         Corpus,
         needs=("dump", "text"),
-        example="--dump=enwiki-latest-pages-articles.xml.bz2 --text=text",
+        examples=(
+            "--dump=enwiki-latest-pages-articles.xml.bz2 --text=text",
+            "--flagfile=configs/smoke/wiki.flags --num_processes=2",
+        ),
     )

@@ -105,5 +105,10 @@ if __name__ == "__main__":
         Training,
         Answering,
         needs=("model", "records", "run_dir"),
-        example="--model=bert --records=records/wiki --run_dir=runs/teacher",
+        examples=(
+            "--model=bert --records=records/wiki --run_dir=runs/teacher",
+            "--task=sst2 --model=bert --records=records/sst2 "
+            "--eval_records=records/sst2-dev --early_stop_metric=auto "
+            "--run_dir=runs/sst2",
+        ),
     )

@@ -200,6 +200,9 @@ if __name__ == "__main__":
         Corpus,
         Knowledge,
         needs=("records", "teacher", "output_dir"),
-        example="--records=records/wiki --teacher=bert "
-        "--output_dir=runs/knowledge",
+        examples=(
+            "--records=records/wiki --teacher=bert --output_dir=runs/knowledge",
+            "--records=records/wiki --teacher=bert --student=runs/student "
+            "--output_dir=runs/knowledge",
+        ),
     )

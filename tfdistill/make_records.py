@@ -289,5 +289,9 @@ if __name__ == "__main__":
         Windows,
         ParallelText,
         needs=("vocab_file",),
-        example="--text=text --vocab_file=vocab.txt --records=records/wiki",
+        examples=(
+            "--text=text --vocab_file=vocab.txt --records=records/wiki",
+            "--task=sst2 --data_dir=data/SST-2 --vocab_file=vocab.txt "
+            "--records=records/sst2 --eval_records=records/sst2-dev",
+        ),
     )

@@ -278,5 +278,8 @@ if __name__ == "__main__":
         Tables,
         ParallelText,
         needs=(),
-        example="--text=text --vocab_file=vocab.txt",
+        examples=(
+            "--text=text --vocab_file=vocab.txt",
+            "--task=sst2 --data_dir=data/SST-2 --words_file=words.txt",
+        ),
     )

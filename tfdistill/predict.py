@@ -1,15 +1,21 @@
-"""Writes what a model predicts for records, as benchmarks want it.
+"""Writes what a model predicts for records or text.
 
     python -m tfdistill.predict --task=sst2 --run_dir=DIR \
         --test_records=DIR --predictions=DIR
+    python -m tfdistill.predict --run_dir=DIR --input=- <sentences.txt
 
     python -m tfdistill.predict --task=translation --run_dir=DIR < in > out
 
 Files of several tasks of GLUE in one folder are put into one submission.zip.
 Answers to questions are written in SQuAD's layout; with
 --find_null_threshold, --eval_records say when there is no answer. Of
-translation and summarisation, lines are read from stdin and written to stdout,
-and the summary goes to stderr.
+translation and summarisation, lines are read from standard input, their texts
+are written to standard output, and the summary goes to stderr.
+
+With --input, classifiers read lines of text or a table of --input_format and
+write a line for each of them to --output, or to standard output as they go;
+the summary goes to stderr then. A batch is waited for before it is predicted:
+--predict_batch_size=1 answers line by line.
 """
 
 import dataclasses
@@ -20,23 +26,34 @@ from typing import Any
 
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
-from tfdistill.config import FlagNeededError, Printed, run_command
+from tfdistill.config import FlagNeededError, StreamedSummary, run_command
 from tfdistill.config.options import (
     Answering,
     Artefacts,
     Corpus,
     Decoding,
     Devices,
+    Examples,
     General,
     Knowledge,
     ParallelText,
+    Tables,
 )
 from tfdistill.generation import Writer
+from tfdistill.launcher import this_process
 from tfdistill.models.formats import load_model
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
 from tfdistill.tasks import GENERATION, Task, find_task
+from tfdistill.tasks.own_task import own_columns
+from tfdistill.text.table_formats import STANDARD_INPUT
+from tfdistill.text_predictions import (
+    format_of,
+    predict_texts,
+    read_texts,
+    write_said,
+)
 from tfdistill.training import Findings
 
 
@@ -49,10 +66,14 @@ def predict(
     answering: Answering,
     decoding: Decoding,
     parallel: ParallelText,
+    tables: Tables,
+    examples: Examples,
 ) -> dict[str, Any]:
-    """Write what a model predicts for records, or for lines of stdin."""
+    """Write what a model predicts for records or texts."""
     if general.task in GENERATION:
         return _write_lines(artefacts, general, knowledge, decoding, parallel)
+    if artefacts.input:
+        return _of_texts(artefacts, knowledge, tables, examples)
     for name in ("test_records", "predictions"):
         if not getattr(artefacts, name):
             raise FlagNeededError(name)
@@ -127,8 +148,14 @@ def _write_lines(
     knowledge: Knowledge,
     decoding: Decoding,
     parallel: ParallelText,
-) -> Printed:
+) -> StreamedSummary:
     """Write a target to stdout for each source on stdin."""
+    for flag in ("input", "output"):
+        if getattr(artefacts, flag) not in ("", STANDARD_INPUT):
+            raise ValueError(
+                f"--{flag} is not for --task={general.task}, which reads "
+                "standard input and writes to standard output."
+            )
     writer = Writer(
         load_model(
             artefacts.run_dir, heads=("generator",), needs=("generator",)
@@ -142,7 +169,7 @@ def _write_lines(
         sys.stdout.write(f"{text}\n")
         count += 1
     sys.stdout.flush()
-    return Printed(
+    return StreamedSummary(
         task=general.task,
         lines=count,
         cut_sources=writer.cut,
@@ -159,6 +186,46 @@ def _lines_of_stdin() -> Iterator[str]:
             raise ValueError(f"Line {number} of stdin is not UTF-8.") from None
 
 
+def _of_texts(
+    artefacts: Artefacts,
+    knowledge: Knowledge,
+    tables: Tables,
+    examples: Examples,
+) -> dict[str, Any]:
+    process = this_process()
+    if not process.is_alone:
+        raise ValueError(
+            f"{process.launcher} has started {process.count} processes; "
+            "--input is read by one."
+        )
+    kind = format_of(artefacts.input, tables.input_format)
+    columns = own_columns(tables.text_column, tables.pair_column)
+    loaded = load_model(
+        artefacts.run_dir, heads=("classifier",), needs=("classifier",)
+    )
+    num_classes = loaded.model.config.num_classes
+    labels = loaded.labels
+    if num_classes > 1 and not labels:
+        labels = tuple(map(str, range(num_classes)))
+    said = predict_texts(
+        loaded,
+        read_texts(artefacts.input, kind, columns),
+        length=examples.max_seq_length,
+        batch_size=knowledge.predict_batch_size,
+    )
+    number = write_said(said, artefacts.output, kind, labels)
+    summary = {
+        "examples": number,
+        "labels": list(labels),
+        "input": artefacts.input,
+        "output": artefacts.output,
+        "run_dir": artefacts.run_dir,
+    }
+    if artefacts.output in ("", STANDARD_INPUT):
+        return StreamedSummary(summary)
+    return summary
+
+
 if __name__ == "__main__":
     run_command(
         predict,
@@ -170,7 +237,12 @@ if __name__ == "__main__":
         Answering,
         Decoding,
         ParallelText,
+        Tables,
+        Examples,
         needs=("run_dir",),
-        example="--task=sst2 --run_dir=runs/student "
-        "--test_records=records/sst2-test --predictions=predictions",
+        examples=(
+            "--task=sst2 --run_dir=runs/student "
+            "--test_records=records/sst2-test --predictions=predictions",
+            "--run_dir=runs/student --input=- <sentences.txt",
+        ),
     )

@@ -48,6 +48,7 @@ def report(
         breakdowns[section.eval_records] = _break_down(
             section, artefacts.eval_records, knowledge.predict_batch_size
         )
+    machine = _machine()
     firsts = [g.runs[0].path for section in sections for g in section.groups]
     latencies = measure_latencies(firsts, examples.max_seq_length)
     page = make_page(
@@ -55,7 +56,7 @@ def report(
         sections,
         dict(zip(map(str, firsts), latencies, strict=True)),
         breakdowns,
-        _machine(),
+        machine,
     )
     with write_atomically(output) as temporary:
         temporary.write_text(page, "utf-8")
@@ -111,7 +112,7 @@ def _break_down(
 
 
 def _machine() -> str:
-    """Returns the name of the processor and how many cores there are."""
+    """Returns the processor's name, its cores and how busy they are."""
     name = platform.processor() or platform.machine()
     listed = pathlib.Path("/proc/cpuinfo")
     if listed.exists():
@@ -119,7 +120,9 @@ def _machine() -> str:
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break
-    return f"{name}, {os.cpu_count()} cores"
+    # What else runs makes latencies longer.
+    load = os.getloadavg()[0]
+    return f"{name}, {os.cpu_count()} cores, load {load:.1f} beforehand"
 
 
 if __name__ == "__main__":
@@ -131,5 +134,9 @@ if __name__ == "__main__":
         Knowledge,
         arguments="RUN…",
         needs=("output",),
-        example="runs/teacher runs/student --output=report.html",
+        examples=(
+            "runs/teacher runs/student --output=report.html",
+            "runs/study/objectives --task=sst2 "
+            "--eval_records=runs/study/sst2/dev --output=study.html",
+        ),
     )

@@ -29,6 +29,7 @@ from tfdistill.sweeps import (
     plan_runs,
     read_plan,
     score_of,
+    write_hparams,
 )
 
 
@@ -63,6 +64,10 @@ def sweep(*chosen: Options) -> dict[str, Any]:
     with SweepDirectory(artefacts.run_dir, flags_of(*chosen)) as directory:
         command = [sys.executable, "-m", f"tfdistill.{plan.command}"]
         outcomes = do_runs(runs, command, directory, shares)
+        for run in runs:
+            summary = outcomes[run.name].summary
+            if summary is not None:
+                write_hparams(directory.run_dir(run), run.points, summary)
         scores = _scores(plan, runs, outcomes)
         table = make_table(plan, scores)
         directory.write_results(
@@ -137,6 +142,9 @@ if __name__ == "__main__":
         sweep,
         *options.ALL,
         needs=("sweep", "run_dir"),
-        example="--sweep=study.sweep --flagfile=study.flags "
-        "--run_dir=runs/study --num_processes=2",
+        examples=(
+            "--sweep=study.sweep --flagfile=study.flags "
+            "--run_dir=runs/study --num_processes=2",
+            "--sweep=configs/study/objectives.sweep --run_dir=runs/study/objectives",
+        ),
     )

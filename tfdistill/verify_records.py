@@ -39,5 +39,8 @@ if __name__ == "__main__":
         verify_records,
         Artefacts,
         needs=("records",),
-        example="--records=records/wiki",
+        examples=(
+            "--records=records/wiki",
+            "--records='shards/*.tfrecord'",
+        ),
     )

@@ -18,8 +18,8 @@ LAYERS = [
     {"models", "training"},
     {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
-    {"batching", "generation", "scoring"},
-    {"experiment", "sweeps", "reporting"},
+    {"batching", "generation", "scoring", "text_predictions"},
+    {"experiment", "exporting", "sweeps", "reporting"},
     {
         "extract_wikipedia",
         "make_vocab",
@@ -30,15 +30,17 @@ LAYERS = [
         "extract_teacher",
         "distill",
         "evaluate",
+        "export",
         "predict",
         "report",
         "sweep",
         "knowledge_report",
         "verify_records",
     },
+    {"__main__"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
-COMMANDS = LAYERS[-1]
+COMMANDS = LAYERS[-2]
 
 
 def unit(path: pathlib.Path) -> str:

@@ -16,7 +16,7 @@ def work(general):
     logging.warning("a warning")
     {then}
 
-run_command(work, options.General, options.Devices, needs=(), example="",
+run_command(work, options.General, options.Devices, needs=(), examples=("",),
             argv=["work", "--random_seed=1"])
 """
 

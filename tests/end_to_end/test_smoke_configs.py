@@ -56,6 +56,8 @@ COMMANDS = (
     "augment",
     "export_logits",
     "sweep",
+    "report",
+    "export",
 )
 WIKI_CHAIN = COMMANDS[:7]
 # Commands that run a model say where.
@@ -100,14 +102,15 @@ class Declared:
 
     groups: tuple[type[Options], ...]
     needs: tuple[str, ...]
+    arguments: str = ""
 
     def options(self, arguments: list[str]) -> dict[type[Options], Any]:
         """Returns the options that the command would be called with."""
         arguments = without_redirection(arguments)[0]
         received: list[Options] = []
 
-        def main(*chosen: Options) -> dict[str, Any]:
-            received.extend(chosen)
+        def main(*chosen: Any) -> dict[str, Any]:
+            received.extend(chosen[1:] if self.arguments else chosen)
             return {}
 
         with pytest.raises(SystemExit) as ended:
@@ -115,7 +118,8 @@ class Declared:
                 main,
                 *self.groups,
                 needs=self.needs,
-                example="",
+                examples=("",),
+                arguments=self.arguments,
                 argv=["command", *arguments],
             )
         assert ended.value.code == 0
@@ -141,10 +145,11 @@ def declared(
             main: Any,
             *groups: type[Options],
             needs: tuple[str, ...],
+            arguments: str = "",
             command: str = command,
             **_: Any,
         ) -> None:
-            found[command] = Declared(groups, needs)
+            found[command] = Declared(groups, needs, arguments)
 
         module = f"tfdistill.{command}"
         with monkeypatch.context() as patched:
@@ -190,7 +195,7 @@ def test_flagfile_is_valid_for_every_command(
 ) -> None:
     assert set(declared) == set(COMMANDS)
     for command in declared.values():
-        lenient = dataclasses.replace(command, needs=())
+        lenient = dataclasses.replace(command, needs=(), arguments="")
         lenient.options([f"--flagfile={name_of(flagfile)}"])
 
 
@@ -208,7 +213,8 @@ def test_header_gives_all_that_its_commands_need(
 def test_specs_are_valid(flagfile: Path, at_root: None) -> None:
     alone = [f"--flagfile={name_of(flagfile)}"]
     for arguments in (alone, *(a for _, a in header_commands(flagfile))):
-        check_specs(EVERYTHING.options(arguments))
+        flags = [a for a in arguments if a.startswith("--")]
+        check_specs(EVERYTHING.options(flags))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=name_of)

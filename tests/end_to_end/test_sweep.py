@@ -86,6 +86,7 @@ def test_sweep(c):
         stored = json.loads((run / "result.json").read_text())
         assert result["metrics"] == stored["eval"]
         assert result["parameters"] == stored["parameters"] > 0
+        assert len(list((run / "summaries/hparams").iterdir())) == 1
     losses = {result["metrics"]["masked_loss"] for result in results}
     assert len(losses) == 4
     # A run is what its command alone would give.

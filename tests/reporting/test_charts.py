@@ -14,7 +14,7 @@ from tfdistill.reporting.charts import Scale, dot_chart, line_chart
 )
 def test_ticks_are_few_round_and_within(low, high):
     ticks = Scale(low, high).ticks()
-    assert 2 <= len(ticks) <= 4
+    assert 3 <= len(ticks) <= 6
     assert all(low <= tick <= high * (1 + 1e-9) for tick in ticks)
     for tick in ticks:
         digits = re.sub(r"e.*|\D", "", f"{tick:.6g}").strip("0")

@@ -19,6 +19,7 @@ def write_run(
     eval_records="dev",
     higher_is_better=True,
     task="sst2",
+    eval_steps=(1, 2),
 ):
     """Write what a finished run leaves; without a teacher it is finetune's."""
     folder.mkdir(parents=True)
@@ -51,7 +52,10 @@ def write_run(
     )
     (folder / "metrics.jsonl").write_text(
         '{"step": 1, "kind": "train", "loss": 2.5}\n'
-        f'{{"step": 2, "kind": "eval", "accuracy": {score}}}\n'
+        + "".join(
+            f'{{"step": {step}, "kind": "eval", "accuracy": {score}}}\n'
+            for step in eval_steps
+        )
     )
     (folder / "model.safetensors").write_bytes(b"x" * 1000)
     (folder / "vocab.txt").write_bytes(b"y" * 24)

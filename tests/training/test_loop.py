@@ -132,7 +132,7 @@ def test_tensorboard_reads_the_same_values(whole):
     assert "config" in events.Tags()["tensors"]
     found = [
         (e.step, float(tf.make_ndarray(e.tensor_proto)))
-        for e in events.Tensors("loss")
+        for e in events.Tensors("loss/total")
     ]
     expected = [(line["step"], line["loss"]) for line in lines(whole[2])]
     assert [s for s, _ in found] == [s for s, _ in expected]

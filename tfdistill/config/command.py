@@ -24,18 +24,15 @@ EXIT_USAGE = 2
 _SECONDS_FOR_THE_CHIEF = 2.0
 
 
-class Printed(dict[str, Any]):
-    """The summary of a command that has written what it made to stdout.
-
-    It goes to stderr, so that nothing else is on stdout.
-    """
+class StreamedSummary(dict[str, Any]):
+    """A summary of a command whose results are on stdout; goes to stderr."""
 
 
 def run_command(
     main: Callable[..., dict[str, Any]],
     *groups: type[Options],
     needs: Sequence[str],
-    example: str,
+    examples: Sequence[str],
     arguments: str = "",
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
@@ -47,11 +44,13 @@ def run_command(
     Args:
         main: Called with one instance of each of `groups`, in their order.
             Returns the summary that is printed as the last line of stdout
-            (of `Printed`, of stderr), with the `seconds` that it took. Of several processes the first
+            (of stderr, if it is a `StreamedSummary`), with the `seconds`
+            that it took. Of several processes the first
             one prints it.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
-        example: Arguments of a typical call, for the usage text.
+        examples: Arguments of typical calls, for the usage text; the first
+            stands in messages too.
         arguments: What arguments that are no flags stand for, such as RUN;
             `main` is called with a tuple of them before its options, of at
             least one. Empty: there must be none.
@@ -59,7 +58,7 @@ def run_command(
     """
     argv = list(sys.argv if argv is None else argv)
     command = _command_name(main)
-    usage = f"python -m {command} {example}"
+    usage = f"python -m {command} {examples[0]}"
     # Flags live in a set of their own; absl's logging asks the global one.
     flags.FLAGS.mark_as_parsed()
     process = Process()
@@ -69,7 +68,7 @@ def run_command(
         values, given = _parse(argv)
         if len(argv) == 1 or values["help"].value:
             sys.stderr.write(
-                _usage(command, main, groups, needs, arguments, example)
+                _usage(command, main, groups, needs, arguments, examples)
             )
             sys.exit(0 if values["help"].value else EXIT_USAGE)
         chosen: list[Any] = [_build(group, values) for group in groups]
@@ -107,7 +106,7 @@ def run_command(
             raise
         _fail(process, command, traceback.format_exc(), EXIT_FAILED)
     sys.stderr.flush()
-    out = sys.stderr if isinstance(summary, Printed) else sys.stdout
+    is_streamed = isinstance(summary, StreamedSummary)
     summary = {
         "replicas": "one",
         "world_size": 1,
@@ -115,7 +114,8 @@ def run_command(
         "seconds": round(time.monotonic() - started, 3),
     }
     if process.is_chief:
-        print(json.dumps(summary), file=out, flush=True)
+        target = sys.stderr if is_streamed else sys.stdout
+        print(json.dumps(summary), file=target, flush=True)
     sys.exit(0)
 
 
@@ -300,14 +300,15 @@ def _usage(
     groups: Sequence[type[Options]],
     needs: Sequence[str],
     arguments: str,
-    example: str,
+    examples: Sequence[str],
 ) -> str:
     lines = [(main.__doc__ or "").strip().splitlines()[0], ""]
     needed = [*([arguments] if arguments else []), *(f"--{n}" for n in needs)]
     if needed:
         lines.append("Needs: " + ", ".join(needed))
     lines += [
-        f"Example: python -m {command} {example}",
+        "Examples:",
+        *(f"  python -m {command} {example}" for example in examples),
         "Any flag can stand in a file given as --flagfile=FILE.",
     ]
     for group in groups:

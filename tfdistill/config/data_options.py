@@ -73,6 +73,12 @@ class Tables(Options):
         "vocabulary for; or mlm, a masked LM of them.",
         choices=("task", "causal_lm", "mlm"),
     )
+    input_format: str = option(
+        "auto",
+        "What predict reads from --input: text (a sentence a line), tsv, csv "
+        "or jsonl; auto: as the suffix says, else text.",
+        choices=("auto", "text", "tsv", "csv", "jsonl"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,8 @@ class Artefacts(Options):
     input: str = option(
         "",
         "One table of sentences, as augment writes it, in the place of the "
-        "one in --data_dir; or a SQuAD JSON that --records are made from.",
+        "one in --data_dir; or a SQuAD JSON that --records are made from; or "
+        "texts to predict, - for standard input.",
     )
     eval_input: str = option(
         "", "SQuAD JSON that --eval_records are made from."
@@ -79,7 +80,9 @@ class Artefacts(Options):
         "made of; empty: such a vocabulary is learnt.",
     )
     output: str = option(
-        "", "What augment, report or export writes: a table, page or folder."
+        "",
+        "What augment, report or export writes: a table, page or folder; "
+        "or predict for --input, empty for standard output.",
     )
     vectors_file: str = option(
         "", "Word vectors: GloVe's or word2vec's text, or word2vec's binary."
@@ -144,6 +147,18 @@ class Sweep(Options):
     """What a sweep goes over."""
 
     sweep: str = option("", "File with the axes of a sweep and their points.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Export(Options):
+    """What a model is exported as."""
+
+    format: str = option(
+        "preset",
+        "preset (of keras-nlp), saved_model (text in, tokenizer inside), "
+        "tflite, or tflite_int8 (weights of 8 bits).",
+        choices=("preset", "saved_model", "tflite", "tflite_int8"),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -314,6 +329,7 @@ ALL: tuple[type[Options], ...] = (
     Artefacts,
     General,
     Sweep,
+    Export,
     Devices,
     Corpus,
     Examples,

@@ -16,6 +16,7 @@ from tfdistill.models.layers import (
     LayerNorm,
     Linear,
     bias_without_keys_gradient,
+    sizes_of,
     truncated_normal,
 )
 from tfdistill.models.noise import DropoutNoise
@@ -77,7 +78,7 @@ class EncoderLayer(keras.layers.Layer):
             `attention_scores` `[B, H, L, L]` (Q for L where queries are
             concerned): scaled, before mask and softmax.
         """
-        batch, _, _, length = score_bias.shape
+        batch, _, _, length = sizes_of(score_bias)
         bias = self.qkv.bias.value
         if not is_tapped:
             bias = bias_without_keys_gradient(bias)
@@ -128,7 +129,7 @@ class EncoderLayer(keras.layers.Layer):
         chosen = tf.reshape(chosen, [-1, dim])
         q = self.qkv(chosen, bias=bias, columns=slice(dim))
         kv = self.qkv(x, bias=bias, columns=slice(dim, None))
-        (q,) = self._by_head(q, batch, positions.shape[1], 1)
+        (q,) = self._by_head(q, batch, sizes_of(positions)[1], 1)
         k, v = self._by_head(kv, batch, length, 2)
         return q, k, v
 
@@ -221,7 +222,7 @@ class Encoder(keras.layers.Layer):
         Raises:
             ValueError: There is no such layer.
         """
-        batch, length = features["input_ids"].shape
+        batch, length = sizes_of(features["input_ids"])
         dim = self.config.hidden_dim
         x = self._embed(features, batch, length, noise)
         score_bias = tf.cast(1 - features["input_mask"], x.dtype)

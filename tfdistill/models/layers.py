@@ -184,3 +184,17 @@ def bias_without_keys_gradient(bias: tf.Tensor) -> tf.Tensor:
     """
     q, k, v = tf.split(bias, 3)
     return tf.concat([q, tf.stop_gradient(k), v], axis=0)
+
+
+def sizes_of(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """Returns the sizes of all axes: numbers, or tensors where they vary.
+
+    Batches of training and evaluation have fixed sizes; those of an exported
+    function need not.
+    """
+    if x.shape.is_fully_defined():
+        return list(x.shape)
+    dynamic = tf.shape(x)
+    return [
+        dynamic[i] if size is None else size for i, size in enumerate(x.shape)
+    ]

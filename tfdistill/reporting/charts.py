@@ -34,7 +34,7 @@ class Scale:
         share = (value - self.low) / (self.high - self.low)
         return round(start + share * (end - start), 1)
 
-    def ticks(self, most: int = 4) -> list[float]:
+    def ticks(self, most: int = 6) -> list[float]:
         """Returns round numbers within it, at most as many."""
         step = 10.0 ** math.floor(math.log10(self.high - self.low))
         step /= 10

@@ -242,7 +242,8 @@ def _curves(section: Section) -> str:
     for group in section.groups:
         caption = f"<b>{group.name}</b> {escape(group.start)}"
         scores = [run.curve("eval", metric) for run in group.runs]
-        if any(scores):
+        # A single evaluation is in the table.
+        if any(len(points) > 1 for points in scores):
             chart = line_chart(
                 f"{metric} of {group.name} by step",
                 scores,

@@ -2,6 +2,7 @@
 
 from tfdistill.sweeps.directory import SweepDirectory
 from tfdistill.sweeps.environments import environments
+from tfdistill.sweeps.hparams import write_hparams
 from tfdistill.sweeps.plan import Plan, Run, plan_runs, read_plan
 from tfdistill.sweeps.runs import Outcome, do_runs
 from tfdistill.sweeps.table import (
@@ -26,4 +27,5 @@ __all__ = [
     "plan_runs",
     "read_plan",
     "score_of",
+    "write_hparams",
 ]

@@ -60,7 +60,7 @@ def own_task(
         raise ValueError(
             f"Unknown task {name!r}. Known: {', '.join(_METRICS)}."
         )
-    columns = _own_columns(text_column, pair_column, label_column)
+    columns = own_columns(text_column, pair_column, label_column)
     files = _own_files(Path(data_dir))
     metrics = _METRICS[name]
     if name == "regression":
@@ -96,8 +96,18 @@ def own_task(
     )
 
 
-def _own_columns(text: str, pair: str, label: str) -> Columns:
-    given = [text, pair, label] if pair else [text, label]
+def own_columns(text: str, pair: str, label: str = "") -> Columns:
+    """Returns where a table of one's own has what.
+
+    Args:
+        text: Column of the first sentence, as in `own_task`.
+        pair: That of the second one, "" if there is none.
+        label: That of the label or score, "" if none is read.
+
+    Raises:
+        ValueError: Some have names and others numbers, or are the same.
+    """
+    given = [column for column in (text, pair, label) if column]
     are_numbers = [bool(_NUMBER.fullmatch(column)) for column in given]
     if any(are_numbers) and not all(are_numbers):
         raise ValueError(
@@ -108,7 +118,7 @@ def _own_columns(text: str, pair: str, label: str) -> Columns:
     return Columns(
         first=first,
         second=others[0] if pair else None,
-        label=others[-1],
+        label=others[-1] if label else None,
         has_header=not all(are_numbers),
     )
 

@@ -13,6 +13,7 @@ from tfdistill.losses.labels import cross_entropy
 from tfdistill.metrics import sentence_metrics, teacher_sums
 from tfdistill.records import Batch, RecordSet
 from tfdistill.tasks.predictions import write_predictions
+from tfdistill.tasks.samples import show_samples
 from tfdistill.tasks.task import Measured, Target, Task
 
 _OF_THE_TEACHER = {"teacher_agreement": True, "teacher_kl": False}
@@ -94,4 +95,5 @@ def sentence_task(records: RecordSet) -> Task:
         write=lambda rows, folder: write_predictions(
             records, rows["logits"], folder
         ),
+        samples=lambda rows, tokenizer: show_samples(records, rows, tokenizer),
     )

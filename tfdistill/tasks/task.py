@@ -77,6 +77,8 @@ class Task:
             has the heads.
         score: From texts that a model has written and those that it was to
             write to metrics; None where models write none.
+        samples: From rows and the records' tokenizer to Markdown that shows
+            some predictions. None: there are none to show.
     """
 
     name: str
@@ -88,7 +90,7 @@ class Task:
     metrics: Mapping[str, bool]
     best_metric: str
     knowledge: tuple[str, ...]
-    # The tokenizer is of the kind that the task's models have.
+    # Here and in `samples`, it is the tokenizer of the task's models.
     transform: Callable[[RecordSet, Any, int], Transform | None]
     measure: Callable[
         [Mapping[str, Any], Batch, Mapping[str, Any] | None], Measured
@@ -102,6 +104,7 @@ class Task:
     score: Callable[[Sequence[str], Sequence[str]], dict[str, Any]] | None = (
         None
     )
+    samples: Callable[[Mapping[str, np.ndarray], Any], str] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

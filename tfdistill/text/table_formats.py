@@ -6,11 +6,10 @@ RFC 4180. A line of JSON lines is one object, whose keys name the columns.
 """
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from tfdistill.files import StrPath
 
@@ -19,6 +18,8 @@ from tfdistill.files import StrPath
 Record = tuple[int, list[Any]]
 # Takes cells, and where they come from for messages.
 WriteCells = Callable[[Sequence[str], str], object]
+
+STANDARD_INPUT = "-"
 
 _KINDS = {
     ".tsv": "tsv",
@@ -48,9 +49,21 @@ def kind_of(path: StrPath, kind: str = "") -> str:
     return kind
 
 
-def read_records(
-    path: StrPath, file: io.BufferedReader, kind: str
-) -> Iterator[Record]:
+def open_input(path: StrPath) -> tuple[str, BinaryIO]:
+    """Open a file, or standard input where the path is "-".
+
+    Returns:
+        Its name for messages, and its bytes; close them.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if str(path) == STANDARD_INPUT:
+        return "standard input", open(0, "rb", closefd=False)
+    return str(path), open(path, "rb")
+
+
+def read_records(path: StrPath, file: BinaryIO, kind: str) -> Iterator[Record]:
     """Yield the records of a table, in constant memory.
 
     The first record of JSON lines is made of the names of the columns, as
@@ -65,7 +78,7 @@ def read_records(
         ValueError: The file is not UTF-8 or not of its kind, or JSON lines
             lack a key of the first one. The message names file and line.
     """
-    return _READERS[kind](path, _lines(path, file))
+    return _READERS[kind](path, read_lines(path, file))
 
 
 def record_writer(file: TextIO, names: Sequence[str], kind: str) -> WriteCells:
@@ -82,7 +95,16 @@ def record_writer(file: TextIO, names: Sequence[str], kind: str) -> WriteCells:
     return _WRITERS[kind](file, names)
 
 
-def _lines(path: StrPath, file: io.BufferedReader) -> Iterator[str]:
+def read_lines(path: StrPath, file: BinaryIO) -> Iterator[str]:
+    """Yield lines with their ends, in constant memory, as they arrive.
+
+    Args:
+        path: Name of the file, for messages.
+        file: Its bytes; a byte-order mark is dropped.
+
+    Raises:
+        ValueError: A line is not UTF-8; the message names it.
+    """
     offset = 0
     for number, line in enumerate(file, 1):
         try:

@@ -13,6 +13,7 @@ from tfdistill.files import StrPath, write_atomically
 from tfdistill.text.table_formats import (
     Record,
     kind_of,
+    open_input,
     read_records,
     record_writer,
 )
@@ -100,7 +101,8 @@ def read_table(
     a table of several columns are no rows.
 
     Args:
-        path: The file, UTF-8; a byte-order mark is dropped.
+        path: The file, UTF-8; a byte-order mark is dropped. "-" is standard
+            input.
         columns: Where the table has what.
         kind: "tsv", "csv" or "jsonl"; "" decides by the file's suffix.
 
@@ -113,7 +115,8 @@ def read_table(
         OSError: The file cannot be read.
     """
     kind = kind_of(path, kind)
-    with open(path, "rb") as file:
+    path, file = open_input(path)
+    with file:
         head, records = _head(path, read_records(path, file, kind))
         table = _Table(path, columns, kind, head)
         if not table.names:

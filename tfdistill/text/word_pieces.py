@@ -23,7 +23,7 @@ from tfdistill.text.offsets import LocatedPieces, characters_at
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = "vocab.txt"
 # A longer word is unknown; the limit of the published pre-training code.
-_MAX_WORD_LENGTH = 200
+MAX_WORD_LENGTH = 200
 
 
 def read_vocabulary(path: str | pathlib.Path) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class WordPiece:
         import tensorflow_text
 
         return tensorflow_text.FastBertTokenizer(
-            list(self.vocabulary), max_bytes_per_word=_MAX_WORD_LENGTH
+            list(self.vocabulary), max_bytes_per_word=MAX_WORD_LENGTH
         )
 
     def tokenize(self, lines: Sequence[str]) -> list[list[int]]:

@@ -79,6 +79,7 @@ def train(
     cadence: Cadence,
     evaluate: Callable[[], dict[str, float]] | None,
     replicas: Replicas,
+    samples: Callable[[], str] | None = None,
 ) -> dict[str, Any]:
     """Train to the end, or until the watched metric stops improving.
 
@@ -98,6 +99,8 @@ def train(
         cadence: When what happens.
         evaluate: Returns metrics on held-out data.
         replicas: Where the step runs.
+        samples: Returns Markdown on some of what was found by the newest
+            evaluation.
 
     Returns:
         `steps` done, and the newest metrics `train` and `eval` (the latter
@@ -151,6 +154,8 @@ def train(
                 is_best = _improves(notes, metrics, step, cadence)
                 if run is not None:
                     run.record("eval", step, metrics)
+                    if samples is not None:
+                        run.record_text(step, "predictions", samples())
                     logging.info("step %d: %s", step, _format(metrics))
                     if is_best:
                         save_state(run.best, state, {})

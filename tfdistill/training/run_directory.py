@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfdistill.files import (
     holds_anything,
@@ -22,6 +21,7 @@ from tfdistill.files import (
     write_json,
 )
 from tfdistill.tensors import load_tensors, save_tensors
+from tfdistill.training.summaries import Summaries
 
 State = Mapping[str, keras.Variable]
 
@@ -85,8 +85,7 @@ class RunDirectory:
         self.best = self.checkpoints / "best.safetensors"
         for partial in self.checkpoints.glob(".*.partial"):
             partial.unlink()  # left behind by a kill
-        self._config = config
-        self._writers: dict[str, Any] = {}
+        self._summaries = Summaries(self.path / "summaries", config, flag_lines)
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -126,10 +125,11 @@ class RunDirectory:
         line = json.dumps({"step": step, "kind": kind, **metrics})
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(line + "\n")
-        with self._writer(kind).as_default(step):
-            for name, value in metrics.items():
-                tf.summary.scalar(name, value)
-        self._writer(kind).flush()
+        self._summaries.scalars(kind, step, metrics)
+
+    def record_text(self, step: int, name: str, markdown: str) -> None:
+        """Show a text of an evaluation in TensorBoard."""
+        self._summaries.text("eval", step, name, markdown)
 
     def rewind(self, step: int) -> None:
         """Drop metrics of steps after `step`, which will be run again."""
@@ -146,21 +146,9 @@ class RunDirectory:
         with write_atomically(path) as temporary:
             temporary.write_text("".join(line + "\n" for line in kept))
 
-    def _writer(self, kind: str) -> Any:
-        if kind not in self._writers:
-            folder = self.path / "summaries" / kind
-            writer = tf.summary.create_file_writer(str(folder))
-            if kind == "train":
-                with writer.as_default(0):
-                    text = json.dumps(self._config, indent=1)
-                    tf.summary.text("config", f"```\n{text}\n```")
-            self._writers[kind] = writer
-        return self._writers[kind]
-
     def close(self) -> None:
-        """Close the summary writers."""
-        for writer in self._writers.values():
-            writer.close()
+        """Close the summary files."""
+        self._summaries.close()
 
 
 def save_state(

@@ -49,6 +49,36 @@ def test_folders_that_do_not_say_their_kind(saved, weights, assert_holds):
     assert_holds(load_model(str(saved), needs=PARTS), weights)
 
 
+def test_names_of_classes(tmp_path, vocabulary, config):
+    model = Bert(config, heads=("classifier",))
+    assert config.num_classes == 2
+    tokenizer = WordPiece(vocabulary, do_lower_case=True)
+    save_model(
+        model, tokenizer, parts=model.parts, path=tmp_path, labels=("no", "ja")
+    )
+
+    def load(**more):
+        return load_model(str(tmp_path), heads=("classifier",), **more)
+
+    assert load().labels == ("no", "ja")
+    # They are not those of another head.
+    assert load(num_classes=3).labels == ()
+    assert load_model(str(tmp_path)).labels == ()
+    path = tmp_path / "model.json"
+    settings = json.loads(path.read_text())
+    for labels, message in (
+        (["no"], "names 1 classes of 2"),
+        ({"no": 0, "ja": 1}, "are no list of names"),
+        ([0, 1], "are no list of names"),
+    ):
+        path.write_text(json.dumps(settings | {"labels": labels}))
+        assert_refused(tmp_path, message)
+    # As it was written before there were names.
+    del settings["labels"]
+    path.write_text(json.dumps(settings))
+    assert load().labels == ()
+
+
 @pytest.fixture
 def of_bytes(byte_pairs):
     pieces, merges = byte_pairs

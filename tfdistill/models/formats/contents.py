@@ -18,12 +18,14 @@ class ModelContents:
         weights: Arrays by canonical name.
         tokenizer: What makes text into its ids.
         source: File that the weights are from, for messages.
+        labels: Names of a classifier's classes; empty if not known.
     """
 
     config: Config
     weights: Weights
     tokenizer: Pieces | Words
     source: str
+    labels: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,12 +59,14 @@ class LoadedModel:
             found. The others hold random weights.
         fingerprint: Of the parts that were found; equal for equal weights
             and conventions, whatever the format.
+        labels: Names of its classes, in their order; empty if not known.
     """
 
     model: Model
     tokenizer: Pieces | Words
     parts: frozenset[str]
     fingerprint: str
+    labels: tuple[str, ...] = ()
 
 
 def load_model(
@@ -157,6 +159,7 @@ def load_model(
         tokenizer=contents.tokenizer,
         parts=parts,
         fingerprint=fingerprint(weights, config),
+        labels=contents.labels if "classifier" in parts else (),
     )
 
 

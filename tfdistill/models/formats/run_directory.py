@@ -1,6 +1,7 @@
 """Our own format: a finished run's model.
 
-model.json          kind, configuration, parts, casing; written last
+model.json          kind, configuration, parts, casing, names of classes;
+                    written last
 model.safetensors   weights by canonical name, with check sums
 vocab.txt, or vocab.json and merges.txt; words.txt of models of words and of
 language models of words; pieces.model, or pieces.txt beside vocab.txt, of
@@ -11,10 +12,11 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
+from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import require
 from tfdistill.models.kinds import KINDS, kind_of
@@ -42,6 +44,7 @@ def save_model(
     *,
     parts: Collection[str],
     path: str | os.PathLike[str],
+    labels: Sequence[str] = (),
 ) -> None:
     """Write a model into a folder, which may hold other files.
 
@@ -51,6 +54,7 @@ def save_model(
         parts: Keys of `models.weights.PARTS`: those that hold more than
             random weights. The others are not written.
         path: The folder, made if it does not exist.
+        labels: Names of a classifier's classes, in their order, if known.
 
     Raises:
         OSError: It cannot be written.
@@ -70,6 +74,7 @@ def save_model(
             "kind": kind_of(model.config),
             "config": dataclasses.asdict(model.config),
             "parts": [part for part in PARTS if part in parts],
+            "labels": list(labels),
             **tokenizer.settings,
             "vocabulary_sha256": _checksum(tokenizer),
         },
@@ -126,7 +131,25 @@ def _read(folder: pathlib.Path) -> ModelContents:
         weights=weights,
         tokenizer=tokenizer,
         source=source,
+        labels=_labels(path, settings, config),
     )
+
+
+def _labels(
+    path: pathlib.Path, settings: dict[str, Any], config: Config
+) -> tuple[str, ...]:
+    # Folders that were written before they had names do not say them.
+    labels = settings.get("labels", [])
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) for label in labels
+    ):
+        raise ValueError(f"{path}: labels {labels!r} are no list of names.")
+    known = 0
+    if isinstance(config, BertConfig | WordConfig):
+        known = config.num_classes
+    if labels and len(labels) != known:
+        raise ValueError(f"{path} names {len(labels)} classes of {known}.")
+    return tuple(labels)
 
 
 def _config(path: pathlib.Path, settings: dict[str, Any]) -> Config:
