@@ -86,7 +86,8 @@ def learnt(made, name, ask):
         variables |= one.loss.variables
     outputs = student(batch, reads=reads, noise=None)
     for memory in (o.loss.memory for o in bound if o.loss.memory):
-        memory.settle(memory.first_sums(outputs, known, batch, step))
+        sums = memory.first_sums(outputs, known, batch, step)
+        memory.settle(tf.nest.map_structure(tf.reduce_sum, sums))
     with tf.GradientTape() as tape:
         outputs = student(batch, reads=reads, noise=None)
         total = 0.0

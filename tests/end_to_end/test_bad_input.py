@@ -225,7 +225,7 @@ WRONG_USES = [
     (
         "extract_teacher",
         "--knowledge_records={c}/knowledge --knowledge=top_k(k=2)",
-        "c/knowledge holds other records",
+        "c/knowledge holds records made from other input or settings",
     ),
     ("distill", "", "--objective is needed.*Known: soft_targets, labels"),
     ("distill", "--objective=hints", "Unknown name 'hints'.*Known: .*labels"),

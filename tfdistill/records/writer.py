@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -169,7 +169,11 @@ class ShardWriter:
     """Writes the examples of one shard; the file appears when it is whole."""
 
     def __init__(self, path: pathlib.Path, schema: Schema) -> None:
-        """Prepare to write `path`."""
+        """Prepare to write `path`.
+
+        What cannot be written, as on a full disk, raises OSError.
+        """
+        self._path = path
         self._schema = schema
         self._atomic = write_atomically(path)
         self.examples = 0
@@ -192,8 +196,18 @@ class ShardWriter:
 
     def add_serialized(self, example: bytes) -> None:
         """Write one example that is encoded already."""
-        self._writer.write(example)
+        with self._naming_the_file():
+            self._writer.write(example)
         self.examples += 1
 
     def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+        with self._naming_the_file():
+            self._stack.__exit__(*error)
+
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            what = error.message.rpartition("; ")[2]
+            raise OSError(f"{self._path} cannot be written: {what}") from None
