@@ -108,6 +108,7 @@ def test_bash_completes_commands_flags_and_values():
     assert complete("tfdistill", "distill", "--schedule", "=") == [
         "bert_linear",
         "warmup_linear",
+        "noam",
         "constant",
     ]
     words = ("tfdistill", "distill", "--do_whole_word_mask", "=", "t")

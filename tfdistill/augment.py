@@ -105,6 +105,7 @@ def augment(
                 "or with other settings. Remove it or choose another name."
             )
         logging.info("%s is finished already.", artefacts.output)
+        remove_parts(artefacts.output)
         return found["summary"]
     left = Left()
     made: Iterator[Example]

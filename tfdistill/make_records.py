@@ -12,7 +12,8 @@
 
 Where --words_file is given, records of tables hold whole words beside pieces.
 Where the table of --input has columns of logits, they become the knowledge of
---knowledge_records, which are made instead of --records.
+--knowledge_records, which are made instead of --records. --records_for=causal_lm
+or mlm makes records for a model of a task's sentences.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
