@@ -193,8 +193,14 @@ def _write_lines(
     knowledge: Knowledge,
     decoding: Decoding,
     parallel: ParallelText,
-) -> Printed:
+) -> StreamedSummary:
     """Write a target to stdout for each source on stdin."""
+    for flag in ("input", "output"):
+        if getattr(artefacts, flag) not in ("", STANDARD_INPUT):
+            raise ValueError(
+                f"--{flag} is not for --task={general.task}, which reads "
+                "standard input and writes to standard output."
+            )
     writer = Writer(
         load_model(
             artefacts.run_dir, heads=("generator",), needs=("generator",)
@@ -208,7 +214,7 @@ def _write_lines(
         sys.stdout.write(f"{text}\n")
         count += 1
     sys.stdout.flush()
-    return Printed(
+    return StreamedSummary(
         task=general.task,
         lines=count,
         cut_sources=writer.cut,

@@ -90,7 +90,7 @@ class Task:
     metrics: Mapping[str, bool]
     best_metric: str
     knowledge: tuple[str, ...]
-    # The tokenizer is of the kind that the task's models have.
+    # Here and in `samples`, it is the tokenizer of the task's models.
     transform: Callable[[RecordSet, Any, int], Transform | None]
     measure: Callable[
         [Mapping[str, Any], Batch, Mapping[str, Any] | None], Measured
