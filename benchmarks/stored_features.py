@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,12 +29,13 @@ from tfdistill.distillation.extraction import encode_answers
 from tfdistill.models.bert import Bert
 from tfdistill.models.weights import variable_names
 from tfdistill.records import (
+    RecordSet,
     Schema,
     evaluation_batches,
     make_codec,
     open_record_set,
 )
-from tfdistill.tasks import find_task
+from tfdistill.tasks import Task, find_task
 
 _BATCHES = 10
 
@@ -119,7 +121,9 @@ def main() -> None:
     print(json.dumps(_cost_of_decoding(records, student, task)))
 
 
-def _learnt(name, ask, student, batch, context):
+def _learnt(
+    name: str, ask: Any, student: Bert, batch: dict, context: Context
+) -> Any:
     bound = bind_objectives(declare_objectives((name,), OBJECTIVES), context)
     student_reads = frozenset().union(*(o.loss.student_reads for o in bound))
     known = ask(
@@ -143,7 +147,9 @@ def _learnt(name, ask, student, batch, context):
     return float(loss), tf.concat(flat, 0).numpy().astype(np.float64)
 
 
-def _cost_of_decoding(records, student, task):
+def _cost_of_decoding(
+    records: RecordSet, student: Bert, task: Task
+) -> dict[str, Any]:
     """Seconds of decoding top 10 against those of a student's step."""
     codec = make_codec(["top_k(k=10)"], records.shapes())
     schema = Schema((*records.schema.features, *codec.features()))
@@ -163,7 +169,7 @@ def _cost_of_decoding(records, student, task):
     variables = [v.value for v in variable_names(student).values()]
 
     @tf.function
-    def step(batch):
+    def step(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = student(batch, reads=frozenset({"logits"}), noise=None)
             loss = tf.reduce_mean(tf.nn.log_softmax(outputs["logits"])[..., 0])

@@ -193,7 +193,7 @@ def _write_lines(
     knowledge: Knowledge,
     decoding: Decoding,
     parallel: ParallelText,
-) -> StreamedSummary:
+) -> Printed:
     """Write a target to stdout for each source on stdin."""
     for flag in ("input", "output"):
         if getattr(artefacts, flag) not in ("", STANDARD_INPUT):
@@ -214,7 +214,7 @@ def _write_lines(
         sys.stdout.write(f"{text}\n")
         count += 1
     sys.stdout.flush()
-    return StreamedSummary(
+    return Printed(
         task=general.task,
         lines=count,
         cut_sources=writer.cut,

@@ -16,7 +16,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
-from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.settings import require
 from tfdistill.models.kinds import KINDS, kind_of
