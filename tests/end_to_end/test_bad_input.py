@@ -153,7 +153,11 @@ WRONG_USES = [
         "--eval_fraction=1e-6 --eval_records={new}2",
         "of 60 documents leaves none to evaluate on",
     ),
-    ("make_records", "--records={c}/records", "c/records holds other records"),
+    (
+        "make_records",
+        "--records={c}/records",
+        "c/records holds records made from other input",
+    ),
     ("make_records", "--records={c}/text.txt", "text.txt is a file, expected"),
     ("finetune", "--records={c}/nothing", "c/nothing: no records there"),
     ("finetune", "--records={c}/text.txt", "text.txt is no TFRecord file"),

@@ -2,12 +2,12 @@
 
 import json
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfdistill.config.options import Examples
 from tfdistill.records import open_record_set
+from tfdistill.records.manifest import plan_in
 from tfdistill.tasks import table_records
 from tfdistill.tasks.glue import GLUE, path_of
 from tfdistill.tasks.own_task import own_task
@@ -132,7 +132,7 @@ def test_scores(tmp_path):
     batch = decoded(records)
     assert batch["labels"] == [3.75, 0.0]
     assert batch["input_ids"][0] == [CLS, A, SEP, B, SEP, 0, 0, 0]
-    assert records.schema.feature("labels").stored == np.dtype("<f4")
+    assert records.schema.feature("labels").packing.size(1) == 4
     assert records.identity["labels"] == []
     assert records.identity["num_classes"] == 1
     assert records.identity["score_range"] == [0, 5]
@@ -241,8 +241,8 @@ def test_a_killed_writer_goes_on(ten_rows, tmp_path):
     write(tmp_path / "cut")
     cut = tmp_path / "cut"
     # As it is after a kill: a shard is missing, there is no manifest yet.
-    wanted = json.loads((cut / "manifest.json").read_text())["wanted"]
-    (cut / "unfinished.json").write_text(json.dumps({"wanted": wanted}))
+    mark = plan_in(cut)
+    (cut / "unfinished.json").write_text(json.dumps(mark))
     (cut / "manifest.json").unlink()
     (cut / "dev-00001-of-00003.tfrecord").unlink()
     kept = cut / "dev-00002-of-00003.tfrecord"
@@ -263,7 +263,7 @@ def test_a_finished_set_is_left_alone(ten_rows, tmp_path):
     }
     with (ten_rows / "dev.tsv").open("a") as file:
         file.write("a\t1\n")
-    with pytest.raises(ValueError, match="holds other records"):
+    with pytest.raises(ValueError, match="other input or settings"):
         make(GLUE["sst2"], ten_rows, tmp_path / "set", "dev")
 
 

@@ -142,7 +142,7 @@ def test_other_words_are_other_records(tmp_path):
         Examples(max_seq_length=8),
         examples_per_shard=100,
     )
-    with pytest.raises(ValueError, match="holds other records"):
+    with pytest.raises(ValueError, match="other input or settings"):
         open_split(split, layout, examples_per_shard=100)
 
 
