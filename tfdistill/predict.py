@@ -26,7 +26,7 @@ from typing import Any
 
 from tfdistill import assembly
 from tfdistill.agreement import tokenizer_of
-from tfdistill.config import FlagNeededError, StreamedSummary, run_command
+from tfdistill.config import FlagNeededError, Printed, run_command
 from tfdistill.config.options import (
     Answering,
     Artefacts,
@@ -148,7 +148,7 @@ def _write_lines(
     knowledge: Knowledge,
     decoding: Decoding,
     parallel: ParallelText,
-) -> StreamedSummary:
+) -> Printed:
     """Write a target to stdout for each source on stdin."""
     for flag in ("input", "output"):
         if getattr(artefacts, flag) not in ("", STANDARD_INPUT):
@@ -169,7 +169,7 @@ def _write_lines(
         sys.stdout.write(f"{text}\n")
         count += 1
     sys.stdout.flush()
-    return StreamedSummary(
+    return Printed(
         task=general.task,
         lines=count,
         cut_sources=writer.cut,
@@ -222,7 +222,7 @@ def _of_texts(
         "run_dir": artefacts.run_dir,
     }
     if artefacts.output in ("", STANDARD_INPUT):
-        return StreamedSummary(summary)
+        return Printed(summary)
     return summary
 
 

@@ -24,8 +24,11 @@ EXIT_USAGE = 2
 _SECONDS_FOR_THE_CHIEF = 2.0
 
 
-class StreamedSummary(dict[str, Any]):
-    """A summary of a command whose results are on stdout; goes to stderr."""
+class Printed(dict[str, Any]):
+    """The summary of a command that has written what it made to stdout.
+
+    It goes to stderr, so that nothing else is on stdout.
+    """
 
 
 def run_command(
@@ -44,9 +47,8 @@ def run_command(
     Args:
         main: Called with one instance of each of `groups`, in their order.
             Returns the summary that is printed as the last line of stdout
-            (of stderr, if it is a `StreamedSummary`), with the `seconds`
-            that it took. Of several processes the first
-            one prints it.
+            (of `Printed`, of stderr), with the `seconds` that it took. Of
+            several processes the first one prints it.
         *groups: The option classes which the command reads.
         needs: Names of the flags that must not be empty.
         examples: Arguments of typical calls, for the usage text; the first
@@ -106,7 +108,7 @@ def run_command(
             raise
         _fail(process, command, traceback.format_exc(), EXIT_FAILED)
     sys.stderr.flush()
-    is_streamed = isinstance(summary, StreamedSummary)
+    out = sys.stderr if isinstance(summary, Printed) else sys.stdout
     summary = {
         "replicas": "one",
         "world_size": 1,
@@ -114,8 +116,7 @@ def run_command(
         "seconds": round(time.monotonic() - started, 3),
     }
     if process.is_chief:
-        target = sys.stderr if is_streamed else sys.stdout
-        print(json.dumps(summary), file=target, flush=True)
+        print(json.dumps(summary), file=out, flush=True)
     sys.exit(0)
 
 
