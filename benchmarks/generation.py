@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.decoding import beam_search
+from tfdistill.decoding import Hypotheses, beam_search
 from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from tfdistill.text.shared_pieces import END_ID, PADDING_ID, START_ID
 
@@ -28,7 +28,9 @@ SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 8, 8000, 5, 40, 3
 def _whole_prefix(model: Seq2Seq, batch: int, length: int) -> Any:
     """Returns a graph that reads prefixes of one length."""
 
-    def read(prefix: tf.Tensor, memory: tf.Tensor, bias: tf.Tensor) -> Any:
+    def read(
+        prefix: tf.Tensor, memory: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         rows = batch * BEAMS
         is_past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)
         x, _, probs = model.generator(
@@ -55,14 +57,18 @@ def _whole_prefix(model: Seq2Seq, batch: int, length: int) -> Any:
     return tf.function(read, autograph=False)
 
 
-def search_without_cache(model: Seq2Seq, features: dict) -> Any:
+def search_without_cache(
+    model: Seq2Seq, features: dict[str, tf.Tensor]
+) -> Hypotheses:
     """As `Seq2Seq.generate`; the state is the pieces of each hypothesis."""
     ids, mask = features["input_ids"], features["input_mask"]
     batch = ids.shape[0]
     bias = (tf.cast(1 - mask, tf.float32) * -1e9)[:, None, None, :]
     memory = _encoder(model)(ids, bias)
 
-    def step(last: tf.Tensor, place: tf.Tensor, prefix: tf.Tensor) -> Any:
+    def step(
+        last: tf.Tensor, place: tf.Tensor, prefix: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         prefix = tf.concat([prefix, last[:, None]], axis=1)
         read = _whole_prefix(model, batch, int(place) + 1)
         log_probs, seen = read(prefix, memory, bias)

@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import time
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +19,7 @@ from tfdistill.assembly import load_for
 from tfdistill.distillation import (
     OBJECTIVES,
     Context,
+    Teacher,
     bind_objectives,
     declare_objectives,
     live_teacher,
@@ -29,6 +29,7 @@ from tfdistill.distillation.extraction import encode_answers
 from tfdistill.models.bert import Bert
 from tfdistill.models.weights import variable_names
 from tfdistill.records import (
+    Batch,
     RecordSet,
     Schema,
     evaluation_batches,
@@ -122,8 +123,8 @@ def main() -> None:
 
 
 def _learnt(
-    name: str, ask: Any, student: Bert, batch: dict, context: Context
-) -> Any:
+    name: str, ask: Teacher, student: Bert, batch: Batch, context: Context
+) -> tuple[float, np.ndarray]:
     bound = bind_objectives(declare_objectives((name,), OBJECTIVES), context)
     student_reads = frozenset().union(*(o.loss.student_reads for o in bound))
     known = ask(
@@ -149,7 +150,7 @@ def _learnt(
 
 def _cost_of_decoding(
     records: RecordSet, student: Bert, task: Task
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Seconds of decoding top 10 against those of a student's step."""
     codec = make_codec(["top_k(k=10)"], records.shapes())
     schema = Schema((*records.schema.features, *codec.features()))
@@ -169,7 +170,7 @@ def _cost_of_decoding(
     variables = [v.value for v in variable_names(student).values()]
 
     @tf.function
-    def step(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    def step(batch: Batch) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = student(batch, reads=frozenset({"logits"}), noise=None)
             loss = tf.reduce_mean(tf.nn.log_softmax(outputs["logits"])[..., 0])
