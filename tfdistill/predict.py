@@ -46,7 +46,7 @@ from tfdistill.models.precision import lower_precision
 from tfdistill.records import RecordSet, open_record_set
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
-from tfdistill.tasks import GENERATION, Task, find_task
+from tfdistill.tasks import GENERATION, SQUAD, Task, find_task
 from tfdistill.tasks.own_task import own_columns
 from tfdistill.text.table_formats import STANDARD_INPUT
 from tfdistill.text_predictions import (
@@ -74,7 +74,8 @@ def predict(
     """Write what a model predicts for records or texts."""
     if general.task in GENERATION:
         return _write_lines(artefacts, general, knowledge, decoding, parallel)
-    if artefacts.input:
+    # Of questions, --input is what records are made of.
+    if artefacts.input and general.task not in SQUAD:
         return _of_texts(artefacts, knowledge, tables, examples, inference)
     for name in ("test_records", "predictions"):
         if not getattr(artefacts, name):
