@@ -177,7 +177,11 @@ WRONG_USES = [
     ("finetune", "--model={c}/other_model", OTHER_VOCABULARY),
     ("finetune", "--model={c}/cased_model", OTHER_VOCABULARY),
     ("finetune", "--vocab_file={c}/other.txt", OTHER_VOCABULARY),
-    ("finetune", "--optimizer=sgd", "Unknown name 'sgd'.*Known: adadelta, adamw"),
+    (
+        "finetune",
+        "--optimizer=sgd",
+        "Unknown name 'sgd'.*Known: adadelta, adamw",
+    ),
     ("finetune", "--optimizer=adamw(lr=1)", "Unknown argument 'lr'"),
     ("finetune", "--optimizer=adamw(weight_decay=much)", "not a finite numb"),
     ("finetune", "--optimizer=adamw(beta_1=2)", r"beta_1=2 .* not in \[0, 1\)"),

@@ -30,6 +30,22 @@ def reference(records):
     return weights, [r["loss"] for r in results]
 
 
+@pytest.fixture(scope="module")
+def rounding(records, reference):
+    """What sums in another order change, with one device and no ranks."""
+    found = max(
+        largest_relative_difference(
+            train(OneDevice(), records, **SETTINGS | {"accumulation_steps": n})[
+                0
+            ],
+            reference[0],
+        )[0]
+        for n in (1, 6)
+    )
+    assert 0 < found < 1e-6
+    return found
+
+
 def largest_relative_difference(ours, theirs):
     """Of whole weights, by their norm; and the name of the weight.
 
@@ -90,11 +106,12 @@ def test_mirrored_sums_several_tensors_of_a_type(dtype):
     ("ranks", "name"), [(2, "horovod"), (3, "horovod"), (2, "multi_worker")]
 )
 def test_ranks_give_the_weights_of_one_process(
-    tmp_path, records, reference, ranks, name
+    tmp_path, records, reference, rounding, ranks, name
 ):
+    """Up to rounding: gradients of ranks are summed in another order."""
     weights, losses = in_ranks(ranks, name, records, tmp_path, **SETTINGS)
     difference, where = largest_relative_difference(weights, reference[0])
-    assert difference < 1e-6, where
+    assert difference < 1.5 * rounding, where
     np.testing.assert_allclose(losses, reference[1], rtol=1e-5)
 
 
