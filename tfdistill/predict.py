@@ -251,6 +251,5 @@ if __name__ == "__main__":
             "--task=sst2 --run_dir=runs/student "
             "--test_records=records/sst2-test --predictions=predictions",
             "--run_dir=runs/student --input=- <sentences.txt",
-            "--task=translation --run_dir=runs/student <source.de >target.en",
         ),
     )
