@@ -9,18 +9,22 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.record_set import RecordSet
+from tfdistill.records.schema import without_autotune
 
 Batch = dict[str, tf.Tensor]
 # Called with a decoded batch and its examples' positions in the stream.
 Transform = Callable[[Batch, tf.Tensor], Batch]
 
 _ROWS_AT_ONCE = 4096
+_BATCHES_AHEAD = 2
+_MOST_BATCHES_AT_A_TIME = 8
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
 # What targets are padded to, and all where batches are made by their tokens;
@@ -263,9 +267,14 @@ def decoded(
         }
 
     dataset = stream.map(
-        decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ).prefetch(tf.data.AUTOTUNE)
-    return _guarded(records, dataset)
+        decode, num_parallel_calls=_batches_at_a_time(), deterministic=True
+    ).prefetch(_BATCHES_AHEAD)
+    return _guarded(records, without_autotune(dataset))
+
+
+def _batches_at_a_time() -> int:
+    """Returns how many are decoded at once: the model needs cores too."""
+    return max(1, min(_MOST_BATCHES_AT_A_TIME, (os.cpu_count() or 1) // 2))
 
 
 def padded_length(counts: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:

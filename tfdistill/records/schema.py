@@ -21,6 +21,18 @@ Example = Mapping[str, np.ndarray]
 _READ_BUFFER_BYTES = 8 << 20
 
 
+def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the data set with parallelism as it is written down.
+
+    TensorFlow's tuning of it has a thread that can sleep on when the data are
+    at an end, for as long as these have taken, up to a minute; whoever reads
+    waits for it then.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 @dataclasses.dataclass(frozen=True)
 class Schema:
     """The features of a record set, their layout and how files are compressed.
@@ -66,10 +78,12 @@ class Schema:
 
     def read(self, paths: Sequence[str] | tf.Tensor) -> tf.data.Dataset:
         """Returns the serialised examples of shards, one shard by another."""
-        return tf.data.TFRecordDataset(
-            paths,
-            compression_type=COMPRESSIONS[self.compression],
-            buffer_size=_READ_BUFFER_BYTES,
+        return without_autotune(
+            tf.data.TFRecordDataset(
+                paths,
+                compression_type=COMPRESSIONS[self.compression],
+                buffer_size=_READ_BUFFER_BYTES,
+            )
         )
 
     def feature(self, name: str) -> Feature | None:
