@@ -32,7 +32,10 @@ def reference(records):
 
 @pytest.fixture(scope="module")
 def rounding(records, reference):
-    """What sums in another order change, with one device and no ranks."""
+    """What sums in another order change, with one device and no ranks.
+
+    About 1e-6, and another number for each kind of processor.
+    """
     found = max(
         largest_relative_difference(
             train(OneDevice(), records, **SETTINGS | {"accumulation_steps": n})[
@@ -42,7 +45,7 @@ def rounding(records, reference):
         )[0]
         for n in (1, 6)
     )
-    assert 0 < found < 1e-6
+    assert 0 < found < 2e-6
     return found
 
 
@@ -82,10 +85,10 @@ def in_ranks(ranks, name, records, path, **settings):
     return found, found.pop("losses")
 
 
-def test_mirrored(records, reference):
+def test_mirrored(records, reference, rounding):
     weights, _ = train(two_mirrored(), records, **SETTINGS)
     difference, name = largest_relative_difference(weights, reference[0])
-    assert difference < 1e-6, name
+    assert difference < 1.5 * rounding, name
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16, tf.int32, tf.int64])
