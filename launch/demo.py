@@ -134,10 +134,7 @@ def run(command: str, name: str, *flags: str) -> dict:
     return summary
 
 
-SOFT = (
-    "--objective=soft_targets(tail=bucket)",
-    "--objective=next_sentence",
-)
+SOFT = ("--objective=soft_targets", "--objective=next_sentence")
 LABELS = ("--objective=labels", "--objective=next_sentence")
 MODELS = ("teacher", "student_distilled", "student_labels")
 
