@@ -51,14 +51,14 @@ def lower_precision(model: Model, precision: str) -> None:
         "int8": _in_bytes,
     }
     for layer in model.encoder.encoder_layers:
-        for part in layer._layers:
+        for part in vars(layer).values():
             if isinstance(part, Linear):
                 part.product = make[precision](part.kernel)
     try:
         model.encoder.encoder_layers[0].qkv(
             tf.zeros([1, model.config.hidden_dim])
         )
-    except (tf.errors.OpError, TypeError):
+    except tf.errors.OpError:
         raise ValueError(
             f"--precision={precision}: this TensorFlow has no such product "
             "for this processor."
