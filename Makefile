@@ -1,5 +1,5 @@
 # make demo     the main job, end to end, on real Wikipedia text
-# make test     all tests
+# make test     all tests, on all cores
 # make check    linters, formatter and types
 # make horovod  Horovod, built for this TensorFlow; make test does it too
 # Each makes .venv with the pinned packages first, if it is not there.
@@ -15,7 +15,7 @@ demo: $(READY)
 	$(VENV)/bin/python launch/demo.py
 
 test: $(READY) $(HOROVOD)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

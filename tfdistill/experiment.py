@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -100,27 +101,7 @@ def run_training(
             records, assembly.tokenizer, general.random_seed
         ),
     )
-    trained = frozenset[str]().union(
-        *(o.loss.trains for o in assembly.objectives)
-    )
-    names = variable_names(assembly.student)
-    variables = {
-        name: variable
-        for name, variable in names.items()
-        if part_of(name) in trained and variable.trainable
-    }
-    learnt_beside = {
-        f"{objective.name}/{name}": variable
-        for objective in assembly.objectives
-        for name, variable in objective.loss.variables.items()
-    }
-    variables |= learnt_beside
-    remembered = {
-        f"{objective.name}/{name}": variable
-        for objective in assembly.objectives
-        if objective.loss.memory is not None
-        for name, variable in objective.loss.memory.variables.items()
-    }
+    weights = _weights(assembly)
     with replicas.scope():
         optimizer = make_optimizer(
             training.optimizer,
@@ -134,11 +115,11 @@ def run_training(
                 training.num_warmup_steps,
                 training.num_train_steps,
             ),
-            variables,
+            weights.learnt,
         )
     step = TrainStep(
         student=assembly.student,
-        variables=list(variables.values()),
+        variables=list(weights.learnt.values()),
         objectives=assembly.objectives,
         teacher=assembly.teacher,
         optimizer=optimizer,
@@ -148,47 +129,18 @@ def run_training(
         seed=general.random_seed,
         compression=training.gradient_compression,
     )
-    parts = assembly.parts | trained
-    evaluate_now = samples = None
+    held_out = None
     if artefacts.eval_records:
-        held_out = open_record_set(artefacts.eval_records)
-        held_out.check_tokenizer(
-            assembly.tokenizer.fingerprint, assembly.records.path
-        )
-        if isinstance(assembly.vocabulary, Words):
-            check_words(assembly.vocabulary, held_out, "student")
-        check_labels(held_out, assembly.records)
-        of_held_out = find_task(task.name, held_out, task.answering)
-        find_out = examine(
-            assembly.student,
-            parts,
-            assembly.live,
-            held_out,
-            assembly.tokenizer,
+        held_out = _HeldOut(
+            assembly,
             task,
             replicas,
+            artefacts.eval_records,
             batch_size=knowledge.predict_batch_size,
             seed=general.random_seed,
             max_batches=training.max_eval_steps,
         )
-
-        newest: dict[str, np.ndarray] = {}
-
-        def evaluate_now(*most: int) -> dict[str, float]:
-            findings = find_out(*most)
-            newest.update(findings.rows)
-            return of_held_out.finish(*findings)
-
-        if of_held_out.samples is not None:
-            samples = functools.partial(
-                of_held_out.samples, newest, assembly.tokenizer
-            )
-
-    watched = training.early_stop_metric
-    if watched == "auto":
-        watched = task.best_metric
-    if watched:
-        _check_watched(watched, evaluate_now)
+    watched = _watched(training, task, held_out)
     run = None
     if replicas.process.is_chief:
         run = RunDirectory(
@@ -202,7 +154,7 @@ def run_training(
 
     def batches(first_step: int) -> Iterator[Batch]:
         stream = stream_from(first_step)
-        if first_step or not remembered:
+        if first_step or not weights.remembered:
             return stream
         first = next(stream)
         step.prepare(first | {"step": tf.zeros_like(first["example_index"])})
@@ -211,11 +163,7 @@ def run_training(
     result = train(
         step.compiled(),
         batches=batches,
-        state={f"model/{n}": v for n, v in names.items()}
-        | {
-            f"objectives/{n}": v
-            for n, v in (learnt_beside | remembered).items()
-        }
+        state=weights.state
         | {f"optimizer/{i:04d}": v for i, v in enumerate(optimizer.variables)},
         run=run,
         cadence=Cadence(
@@ -228,10 +176,11 @@ def run_training(
             higher_is_better=task.metrics.get(watched, True),
             early_stop_patience=training.early_stop_patience,
         ),
-        evaluate=evaluate_now,
+        evaluate=held_out.evaluate if held_out else None,
         replicas=replicas,
-        samples=samples,
+        samples=held_out.samples if held_out else None,
     )
+    parts = _parts(assembly)
     result |= {
         "best_metric": task.best_metric,
         "higher_is_better": task.metrics[task.best_metric],
@@ -246,6 +195,116 @@ def run_training(
         run.finish(result)
         run.close()
     return result
+
+
+class _Weights(NamedTuple):
+    """Variables by name.
+
+    Attributes:
+        learnt: What the optimizer changes.
+        remembered: What objectives keep from step to step.
+        state: All that a checkpoint holds, the optimizer's apart.
+    """
+
+    learnt: dict[str, keras.Variable]
+    remembered: dict[str, keras.Variable]
+    state: dict[str, keras.Variable]
+
+
+def _weights(assembly: Assembly) -> _Weights:
+    trained = _trained(assembly)
+    student = variable_names(assembly.student)
+    learnt_beside = {
+        f"{objective.name}/{name}": variable
+        for objective in assembly.objectives
+        for name, variable in objective.loss.variables.items()
+    }
+    remembered = {
+        f"{objective.name}/{name}": variable
+        for objective in assembly.objectives
+        if objective.loss.memory is not None
+        for name, variable in objective.loss.memory.variables.items()
+    }
+    of_student = {
+        name: variable
+        for name, variable in student.items()
+        if part_of(name) in trained and variable.trainable
+    }
+    return _Weights(
+        learnt=of_student | learnt_beside,
+        remembered=remembered,
+        state={f"model/{n}": v for n, v in student.items()}
+        | {
+            f"objectives/{n}": v
+            for n, v in (learnt_beside | remembered).items()
+        },
+    )
+
+
+def _trained(assembly: Assembly) -> frozenset[str]:
+    """Returns the parts of the student that some objective trains."""
+    return frozenset[str]().union(*(o.loss.trains for o in assembly.objectives))
+
+
+def _parts(assembly: Assembly) -> frozenset[str]:
+    """Returns the parts of the student that are kept."""
+    return assembly.parts | _trained(assembly)
+
+
+class _HeldOut:
+    """Evaluations of the student on held-out records.
+
+    Attributes:
+        samples: Shows some answers of the newest evaluation; None where the
+            task has nothing to show.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        task: Task,
+        replicas: Replicas,
+        path: str,
+        *,
+        batch_size: int,
+        seed: int,
+        max_batches: int,
+    ) -> None:
+        """Open the records and check that they fit.
+
+        Raises:
+            ValueError: They are of another vocabulary or other labels.
+        """
+        records = open_record_set(path)
+        records.check_tokenizer(
+            assembly.tokenizer.fingerprint, assembly.records.path
+        )
+        if isinstance(assembly.vocabulary, Words):
+            check_words(assembly.vocabulary, records, "student")
+        check_labels(records, assembly.records)
+        self._task = find_task(task.name, records, task.answering)
+        self._find_out = examine(
+            assembly.student,
+            _parts(assembly),
+            assembly.live,
+            records,
+            assembly.tokenizer,
+            task,
+            replicas,
+            batch_size=batch_size,
+            seed=seed,
+            max_batches=max_batches,
+        )
+        self._newest: dict[str, np.ndarray] = {}
+        self.samples = self._task.samples and functools.partial(
+            self._task.samples, self._newest, assembly.tokenizer
+        )
+
+    def evaluate(self, *most: int) -> dict[str, float]:
+        """Returns metrics by name, of all batches or of so many."""
+        findings = self._find_out(*most)
+        self._newest.update(findings.rows)
+        return self._task.finish(*findings)
 
 
 def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
@@ -272,18 +331,27 @@ def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
         )
 
 
-def _check_watched(
-    watched: str, evaluate: Callable[..., dict[str, float]] | None
-) -> None:
-    if evaluate is None:
+def _watched(training: Training, task: Task, held_out: _HeldOut | None) -> str:
+    """Returns the metric that chooses the best step; empty: the last one.
+
+    Raises:
+        ValueError: Evaluations do not give it.
+    """
+    watched = training.early_stop_metric
+    if watched == "auto":
+        watched = task.best_metric
+    if not watched:
+        return watched
+    if held_out is None:
         raise ValueError(f"--early_stop_metric={watched} needs --eval_records.")
     logging.info("One batch is evaluated to see whether it has %s.", watched)
-    found = evaluate(1)
+    found = held_out.evaluate(1)
     if watched not in found:
         raise ValueError(
             f"--early_stop_metric={watched} is not in what evaluations give "
             f"here: {', '.join(found)}."
         )
+    return watched
 
 
 def _answering(task: Task) -> list[Answering]:

@@ -3,7 +3,9 @@
 import pytest
 
 from tfdistill.config.command import flags_of, read_options
-from tfdistill.config.options import Corpus, General, Training
+from tfdistill.config.options import Artefacts, Corpus, General, Training
+from tfdistill.config.specs import parse_spec
+from tfdistill.models.specs import STUDENTS
 
 
 @pytest.fixture
@@ -149,3 +151,16 @@ def test_what_is_wrong_is_said(files, tmp_path, arguments, says):
     with pytest.raises(ValueError, match=says) as error:
         read(*(argument.format(tmp_path) for argument in arguments))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_recipe_of_d_bert_resolves_to_the_published_settings():
+    """d-bert's `birnn_sst2`: vectors and rate are those of its papers."""
+    recipe = "--flagfile=configs/recipes/d_bert/sst2.flags"
+    training, artefacts = read_options([recipe], Training, Artefacts)
+    assert training.num_train_epochs == 30
+    assert training.train_batch_size == 50
+    assert training.optimizer == "adadelta"
+    student = parse_spec(artefacts.student, STUDENTS)
+    assert student.name == "bilstm"
+    assert student.arguments["hidden_dim"] == 150
+    assert student.arguments["fc_dim"] == 200

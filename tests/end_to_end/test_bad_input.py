@@ -119,7 +119,7 @@ WRONG_FLAGS = [
     ("extract_teacher", "--predict_batch_size=0", "=0 is not at least 1"),
     ("distill", "--student=", "--student is needed"),
     ("distill", "--clip_norm=-1", "--clip_norm=-1.0 is not at least 0.0"),
-    ("distill", "--keep_checkpoint_max=0", "=0 is not at least 1"),
+    ("distill", "--keep_checkpoint_max=-1", "=-1 is not at least 0"),
     ("evaluate", "--eval_records=", "--eval_records is needed"),
     ("evaluate", "--predict_batch_size=9999999", "is not at most 1048576"),
 ]

@@ -105,6 +105,21 @@ def test_checkpoints_are_kept_as_asked(whole):
     assert found == ["step-000000008.safetensors", "step-000000010.safetensors"]
 
 
+def test_finished_runs_may_keep_no_checkpoints(tmp_path):
+    run = RunDirectory(
+        str(tmp_path / "run"), config={}, flag_lines=[], keep_checkpoint_max=0
+    )
+    state = {"model/x": tf.Variable([1.0])}
+    run.save_checkpoint(state, 1, {})
+    run.save_checkpoint(state, 2, {})
+    kept = [p.name for p in run.checkpoints.iterdir()]
+    assert kept == ["step-000000002.safetensors"]
+    run.finish({"steps": 2})
+    assert run.result == {"steps": 2}
+    assert not run.checkpoints.exists()
+    run.close()
+
+
 def test_recorded_metrics(whole):
     found = lines(whole[2])
     assert [line["step"] for line in found] == [3, 6, 9, 10]

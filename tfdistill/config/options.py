@@ -274,7 +274,10 @@ class Training(Options):
         1000, "Steps between checkpoints.", minimum=1
     )
     keep_checkpoint_max: int = option(
-        5, "Checkpoints kept, the newest ones.", minimum=1
+        5,
+        "Checkpoints kept, the newest ones; 0: one, and none once the run is "
+        "finished.",
+        minimum=0,
     )
     log_every_steps: int = option(50, "Steps between summaries.", minimum=1)
     eval_every_steps: int = option(

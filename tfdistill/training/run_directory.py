@@ -8,6 +8,7 @@ The model's own files are put beside them when the run ends.
 
 import json
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,8 @@ class RunDirectory:
             config: Everything that the run's result depends on, as JSON
                 values.
             flag_lines: The flagfile that repeats the run.
-            keep_checkpoint_max: Checkpoints kept.
+            keep_checkpoint_max: Checkpoints kept; 0: one, and none once the
+                run is finished.
 
         Raises:
             ValueError: The folder holds another run or something else.
@@ -96,6 +98,8 @@ class RunDirectory:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Store the result, which marks the run as finished."""
         write_json(self.path / "result.json", result)
+        if not self._keep:
+            shutil.rmtree(self.checkpoints)
 
     def latest_checkpoint(self) -> pathlib.Path | None:
         """Returns the newest checkpoint, or None."""
@@ -109,7 +113,7 @@ class RunDirectory:
         path = self.checkpoints / f"step-{step:09d}.safetensors"
         save_state(path, state, {"step": step, **notes})
         found = sorted(self.checkpoints.glob("step-*.safetensors"))
-        for old in found[: -self._keep]:
+        for old in found[: -max(1, self._keep)]:
             old.unlink()
 
     def record(
