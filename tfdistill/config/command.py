@@ -10,7 +10,7 @@ import textwrap
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from logging import Formatter
+from logging import Formatter, getLogger
 from typing import Any, NoReturn
 
 from absl import flags, logging
@@ -171,6 +171,10 @@ def _set_up_logging(process: Process) -> None:
     logging.set_verbosity(logging.INFO if process.is_chief else logging.WARNING)
     logging.get_absl_handler().setFormatter(
         Formatter(f"%(levelname).1s %(asctime)s {where}%(message)s", "%H:%M:%S")
+    )
+    # Batches of several lengths have a graph each, on purpose.
+    getLogger("tensorflow").addFilter(
+        lambda record: "retracing" not in record.getMessage()
     )
 
 
