@@ -1,0 +1,226 @@
+"""What recorded knowledge and batches by tokens are worth for translation.
+
+    python -m benchmarks.text_generation
+
+A Transformer of 3 + 3 x 256 with 6,000 pieces learns the published loss
+against the 8 best pieces of a conditional masked LM of 6 x 384 with random
+weights, on random pairs as long as those of image captions: about 13 pieces,
+few above 25. Once as records hold what the teacher says, once asking it in
+each step, for which it reads each target seven times, both in batches by
+tokens. Then from records in batches of examples in the order in which they
+come, padded to the longest. Steps are done on a few batches in memory; rounds
+alternate, and medians are compared. Prints a table on stderr and one line of
+JSON: real pieces of source and target per second, and ratios. It takes some
+minutes.
+"""
+
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import tfdistill  # noqa: F401, settles TensorFlow's log level first
+
+import numpy as np  # isort: skip
+import tensorflow as tf  # isort: skip
+
+from tfdistill.distillation import (
+    OBJECTIVES,
+    Context,
+    TrainStep,
+    bind_objectives,
+    declare_objectives,
+    live_teacher,
+    recorded_teacher,
+)
+from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
+from tfdistill.models.configuration import BertConfig
+from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from tfdistill.models.weights import variable_names
+from tfdistill.records import (
+    Batch,
+    RecordSet,
+    RecordSetWriter,
+    Schema,
+    make_codec,
+    token_batches,
+    training_batches,
+)
+from tfdistill.records.examples import pair_features
+from tfdistill.replicas import OneDevice
+from tfdistill.tasks import find_task
+from tfdistill.training import Schedule, make_optimizer
+
+PIECES, EXAMPLES, LONGEST, K = 6_000, 20_000, 64, 8
+BATCH_TOKENS, BATCH = 2_048, 64
+ROUNDS, BATCHES, LIVE_BATCHES = 3, 6, 2
+STUDENT = Seq2SeqConfig(vocabulary_size=PIECES, num_layers=3, hidden_dim=256)
+TEACHER = ConditionalConfig(
+    vocabulary_size=PIECES,
+    bert=BertConfig(
+        vocabulary_size=PIECES,
+        num_layers=6,
+        hidden_dim=384,
+        num_heads=12,
+        intermediate_dim=1536,
+    ),
+)
+# Which rates are compared, the better one first.
+RATIOS = {
+    "recorded to live": ("by tokens", "live"),
+    "by tokens to by examples": ("by tokens", "by examples"),
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        records = write_records(folder)
+        by_tokens = token_batches(
+            records,
+            batch_tokens=BATCH_TOKENS,
+            window=8192,
+            seed=1,
+            shuffle_buffer_size=EXAMPLES,
+            first_step=0,
+            process_slice=(0, 1),
+            num_parts=1,
+            micro_batches=1,
+        )
+        by_examples = training_batches(
+            records,
+            batch_size=BATCH,
+            seed=1,
+            shuffle_buffer_size=EXAMPLES,
+            first_step=0,
+            process_slice=(0, BATCH),
+        )
+        step, live_step = stepper(records, False), stepper(records, True)
+        even = list(itertools.islice(by_tokens, BATCHES))
+        rates = measure(
+            {
+                "live": (live_step, even[:LIVE_BATCHES]),
+                "by tokens": (step, even),
+                "by examples": (
+                    step,
+                    list(itertools.islice(by_examples, BATCHES)),
+                ),
+            }
+        )
+    rows = [
+        {"name": name, "ratio": round(rates[more] / rates[less], 2)}
+        for name, (more, less) in RATIOS.items()
+    ]
+    for name, rate in rates.items():
+        print(f"{name:24} {rate:8.0f} pieces/s", file=sys.stderr)
+    for row in rows:
+        print(f"{row['name']:24} {row['ratio']:8.2f}", file=sys.stderr)
+    print(json.dumps({"pieces_per_second": rates, "rows": rows}))
+
+
+def write_records(folder: str) -> RecordSet:
+    """Random pairs, with K random best pieces at every place."""
+    draw = np.random.default_rng(1)
+    identity = {
+        "task": "translation",
+        "settings": {"is_moses_tokenized": False, "cmlm_masked_prob": 0.15},
+    }
+    features = pair_features(LONGEST, LONGEST, PIECES, EXAMPLES)
+    bare = RecordSet("", Schema(features), (), identity, "")
+    codec = make_codec([f"top_k(k={K})"], bare.shapes())
+    writer = RecordSetWriter(
+        f"{folder}/records",
+        schema=Schema((*features, *codec.features())),
+        identity=identity | {"knowledge": [f"top_k(k={K})"]},
+        shard_names=["0.tfrecord"],
+        files={},
+    )
+    probs = np.sort(draw.dirichlet(np.ones(K), size=LONGEST))[:, ::-1] * 0.9
+    with writer.shard("0.tfrecord") as shard:
+        for number in range(EXAMPLES):
+            source, target = np.clip(
+                np.exp(draw.normal(np.log(13), 0.35, 2)).astype(int), 4, LONGEST
+            )
+            shard.add(
+                {
+                    "input_ids": draw.integers(5, PIECES, source),
+                    "target_ids": draw.integers(5, PIECES, target),
+                    "pair_numbers": np.array([number]),
+                    "top_k_ids": draw.integers(5, PIECES, target * K),
+                    "top_k_log_probs": np.log(probs[:target]).ravel(),
+                    "tail_log_mass": np.full(target, np.log(0.1)),
+                }
+            )
+    return writer.finish()
+
+
+def measure(
+    runs: dict[str, tuple[Callable[[Batch], float], list[Batch]]],
+) -> dict[str, float]:
+    """Returns real pieces per second, by the median of rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(ROUNDS + 1):
+        for name, (step, batches) in runs.items():
+            started = time.perf_counter()
+            for batch in batches:
+                step(batch)
+            seconds = time.perf_counter() - started
+            if number:  # the first round builds graphs
+                rates[name].append(sum(map(pieces_of, batches)) / seconds)
+    return {n: round(statistics.median(r), 1) for n, r in rates.items()}
+
+
+def pieces_of(batch: Batch) -> int:
+    """Returns the real pieces of sources and targets."""
+    masks = (batch["input_mask"], batch["masked_lm_weights"])
+    return sum(int(tf.reduce_sum(mask)) for mask in masks)
+
+
+def stepper(records: RecordSet, is_live: bool) -> Callable[[Batch], float]:
+    """Returns what does a training step with a batch."""
+    task = find_task("translation", records, None)
+    student = Seq2Seq(STUDENT, 1)
+    variables = {
+        n: v for n, v in variable_names(student).items() if v.trainable
+    }
+    teacher = recorded_teacher(records.codec())
+    if is_live:
+        teacher = live_teacher([ConditionalLM(TEACHER, 2)])
+    context = Context(
+        targets=task.targets,
+        soft_target=task.soft_target,
+        student=None,
+        teacher=None,
+        num_steps=1000,
+        seed=1,
+    )
+    compiled = TrainStep(
+        student=student,
+        variables=list(variables.values()),
+        objectives=bind_objectives(
+            declare_objectives((f"text_generation(k={K})",), OBJECTIVES),
+            context,
+        ),
+        teacher=teacher,
+        optimizer=make_optimizer(
+            "adamw", Schedule("constant", 1e-4, 0, 1000), variables
+        ),
+        replicas=OneDevice(),
+        accumulation_steps=1,
+        clip_norm=0.0,
+        seed=1,
+    ).compiled()
+
+    def step(batch: Batch) -> float:
+        like = batch["example_index"]
+        batch["step"] = tf.zeros_like(like)
+        batch["is_stopping"] = tf.zeros(like.shape)
+        return float(compiled(batch)["loss"])
+
+    return step
+
+
+if __name__ == "__main__":
+    main()
