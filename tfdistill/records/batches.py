@@ -160,6 +160,7 @@ def evaluation_batches(
     process_slice: tuple[int, int],
     rows: int | None = None,
     transform: Transform | None = None,
+    length_window: int = 1,
 ) -> Iterator[Batch]:
     """Yield every example exactly once, in the order of the set.
 
@@ -174,6 +175,8 @@ def evaluation_batches(
         rows: Examples and copies in a global batch; as many as examples
             where it is None.
         transform: Applied to the slice, for instance to mask it.
+        length_window: Batches whose examples come in order of their tokens;
+            1: all come in the order of the set.
 
     Yields:
         Decoded features, with `example_index` and `record_index`, int64
@@ -185,16 +188,27 @@ def evaluation_batches(
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
     records.check_readable()
-    stream = (
-        records.schema.read([str(s.path) for s in records.shards])
-        .enumerate()
-        .batch(batch_size)
-        .map(
-            lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
-        )
+    stream = records.schema.read([str(s.path) for s in records.shards])
+    stream, lengths = stream.enumerate(), []
+    if length_window > 1:
+
+        def sort(positions: tf.Tensor, serialized: tf.Tensor) -> tuple:
+            counts = records.schema.token_counts(serialized)
+            order = tf.argsort(counts, stable=True)
+            return tf.gather(positions, order), tf.gather(serialized, order)
+
+        stream = stream.batch(batch_size * length_window).map(sort).unbatch()
+        lengths = _close_lengths(records.schema.max_seq_length)
+    stream = stream.batch(batch_size).map(
+        lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
     )
     return decoded(
-        records, stream, lambda _: process_slice, transform, records.examples
+        records,
+        stream,
+        lambda _: process_slice,
+        transform,
+        records.examples,
+        lengths,
     )
 
 
@@ -293,6 +307,11 @@ def _up_to(most: int, lengths: Sequence[int]) -> list[int]:
 
 def _lengths(most: int) -> list[int]:
     return [*_LENGTHS, *range(640, most, 128)]
+
+
+def _close_lengths(most: int) -> list[int]:
+    """As `_lengths`, closer together where batches of like length are."""
+    return _up_to(most, sorted({*range(8, 64, 8), *_lengths(most)}))
 
 
 def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:
