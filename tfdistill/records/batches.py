@@ -9,6 +9,7 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.record_set import RecordSet
-from tfdistill.records.schema import without_autotune
+from tfdistill.records.schema import Schema, without_autotune
 
 Batch = dict[str, tf.Tensor]
 # Called with a decoded batch and its examples' positions in the stream.
@@ -24,6 +25,7 @@ Transform = Callable[[Batch, tf.Tensor], Batch]
 
 _ROWS_AT_ONCE = 4096
 _BATCHES_AHEAD = 2
+_SCHEMAS_KEPT = 8
 _MOST_BATCHES_AT_A_TIME = 8
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
@@ -193,8 +195,8 @@ def evaluation_batches(
     if length_window > 1:
 
         def sort(positions: tf.Tensor, serialized: tf.Tensor) -> tuple:
-            counts = records.schema.token_counts(serialized)
-            order = tf.argsort(counts, stable=True)
+            _, count_tokens = _graphs(records.schema)
+            order = tf.argsort(count_tokens(serialized), stable=True)
             return tf.gather(positions, order), tf.gather(serialized, order)
 
         stream = stream.batch(batch_size * length_window).map(sort).unbatch()
@@ -247,13 +249,13 @@ def decoded(
     most = records.schema.max_seq_length
     grid = tf.constant(lengths or _up_to(most, _lengths(most)))
     targets = records.schema.feature("target_ids")
+    parse, count_tokens = _graphs(records.schema)
 
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
     ) -> Batch:
         # All processes pad alike, as dropout depends on the shape.
-        counts = records.schema.token_counts(numbered[1])
-        length = padded_length(counts, grid)
+        length = padded_length(count_tokens(numbered[1]), grid)
         start, size = slice_of(tf.shape(positions)[0])
         shape = [None if tf.is_tensor(size) else size]
         places = records.schema.target_counts(numbered[1])
@@ -261,7 +263,7 @@ def decoded(
             tf.ensure_shape(x[start : start + size], shape)
             for x in (positions, *numbered)
         )
-        batch = records.schema.decode(serialized, length)
+        batch = parse(serialized, length)
         if targets is not None:
             own = tf.constant(fine_grid(targets.length))
             batch = records.schema.trim_targets(
@@ -284,6 +286,19 @@ def decoded(
         decode, num_parallel_calls=_batches_at_a_time(), deterministic=True
     ).prefetch(_BATCHES_AHEAD)
     return _guarded(records, without_autotune(dataset))
+
+
+@functools.lru_cache(maxsize=_SCHEMAS_KEPT)
+def _graphs(schema: Schema) -> tuple[Callable, Callable]:
+    """Returns how batches are parsed and their tokens are counted, as graphs.
+
+    Making them takes a second where examples have many features, and every
+    evaluation has a data set of its own.
+    """
+    return (
+        tf.function(schema.decode, autograph=False),
+        tf.function(schema.token_counts, autograph=False),
+    )
 
 
 def _batches_at_a_time() -> int:
