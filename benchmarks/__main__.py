@@ -35,6 +35,7 @@ NAMES = (
     "word_students",
     "extraction_memory",
     "recorded_students",
+    "scaling",
     "extraction",
     "extraction_lengths",
 )

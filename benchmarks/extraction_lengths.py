@@ -33,8 +33,8 @@ from benchmarks.material import (
 from benchmarks.sentences import find_sentences, masked_examples
 from tfdistill.distillation.extraction import extract_shards, knowledge_schema
 from tfdistill.models.bert import Bert
-from tfdistill.records import RecordSet, RecordSetWriter
-from tfdistill.replicas import Map, OneDevice
+from tfdistill.records import Codec, RecordSet, RecordSetWriter
+from tfdistill.replicas import Map, OneDevice, Replicas
 from tfdistill.replicas.replicas import Step
 
 BATCH = 32
@@ -57,7 +57,10 @@ def main() -> None:
         torch.ask("keep", name="128", batches=padded(examples, LENGTH))
         for name, config in CASES.items():
             torch.ask("load", **sizes(config))
-            rows += measure(name, extraction(records, Bert(config)), torch)
+            ours = extraction(
+                records, Bert(config), top_k_codec(), KeptGraphs()
+            )
+            rows += measure(name, ours, torch)
     lengths = [len(example["input_ids"]) for example in examples]
     facts = {"source": source, "mean_tokens": round(float(np.mean(lengths)), 1)}
     report(
@@ -99,7 +102,7 @@ def rows(values: list[np.ndarray], size: int) -> np.ndarray:
     return np.stack([np.pad(x, (0, size - len(x))) for x in values])
 
 
-class _Kept(OneDevice):
+class KeptGraphs(OneDevice):
     """Keeps the graphs of the first extraction for those after it."""
 
     _compiled: Map | None = None
@@ -110,9 +113,10 @@ class _Kept(OneDevice):
         return self._compiled
 
 
-def extraction(records: RecordSet, teacher: Bert) -> Callable[[], None]:
+def extraction(
+    records: RecordSet, teacher: Bert, codec: Codec, replicas: Replicas
+) -> Callable[[], None]:
     """Returns what extracts all records, into a new folder each time."""
-    codec, replicas = top_k_codec(), _Kept()
     added, schema = knowledge_schema(records, codec)
 
     def run() -> None:

@@ -66,14 +66,22 @@ def torch(name: str) -> dict[str, int]:
 def ours(name: str) -> dict[str, int]:
     """Returns the peaks of this process, in bytes."""
     from benchmarks.extraction_lengths import extraction
-    from benchmarks.material import TEACHERS, random_examples, write_records
+    from benchmarks.material import (
+        TEACHERS,
+        random_examples,
+        top_k_codec,
+        write_records,
+    )
     from tfdistill.launcher import peak_memory
     from tfdistill.models.bert import Bert
+    from tfdistill.replicas import OneDevice
 
     with tempfile.TemporaryDirectory() as folder:
         examples = random_examples(BATCH * BATCHES, 1)
         records = write_records(pathlib.Path(folder), examples)
-        extract = extraction(records, Bert(TEACHERS[name]))
+        extract = extraction(
+            records, Bert(TEACHERS[name]), top_k_codec(), OneDevice()
+        )
         before = peak_memory()
         extract()
         peak = peak_memory()

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +34,17 @@ from tfdistill.tasks import MLM
 from tfdistill.training import Schedule, make_optimizer
 
 PIECES, LENGTH, SLOTS, K = 30522, 128, 20, 10
+
+
+class Shape(NamedTuple):
+    """Tokens and slots of an example, and pieces of the vocabulary."""
+
+    length: int = LENGTH
+    slots: int = SLOTS
+    pieces: int = PIECES
+
+
+USUAL = Shape()
 TEACHERS = {
     "6 x 384": BertConfig(num_layers=6, hidden_dim=384, num_heads=12),
     "12 x 768": BertConfig(num_layers=12, hidden_dim=768, num_heads=12),
@@ -52,21 +63,24 @@ def sizes(config: BertConfig) -> Sizes:
     return {name: getattr(config, name) for name in names}
 
 
-def random_inputs(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+def random_inputs(
+    rows: int, seed: int = 0, shape: Shape = USUAL
+) -> dict[str, np.ndarray]:
     """Returns examples of full length with all their slots, `[rows, …]`."""
     draw = np.random.default_rng(seed)
-    shape = (rows, LENGTH)
+    tokens, slots = (rows, shape.length), (rows, shape.slots)
+    places = np.arange(1, shape.length)
     positions = [
-        np.sort(draw.choice(np.arange(1, LENGTH), SLOTS, replace=False))
+        np.sort(draw.choice(places, shape.slots, replace=False))
         for _ in range(rows)
     ]
     return {
-        "input_ids": draw.integers(5, PIECES, shape, np.int32),
-        "input_mask": np.ones(shape, np.int32),
-        "segment_ids": np.zeros(shape, np.int32),
+        "input_ids": draw.integers(5, shape.pieces, tokens, np.int32),
+        "input_mask": np.ones(tokens, np.int32),
+        "segment_ids": np.zeros(tokens, np.int32),
         "masked_lm_positions": np.stack(positions).astype(np.int32),
-        "masked_lm_ids": draw.integers(5, PIECES, (rows, SLOTS), np.int32),
-        "masked_lm_weights": np.ones((rows, SLOTS), np.float32),
+        "masked_lm_ids": draw.integers(5, shape.pieces, slots, np.int32),
+        "masked_lm_weights": np.ones(slots, np.float32),
     }
 
 
@@ -84,26 +98,28 @@ def for_peer(batch: dict[str, np.ndarray]) -> dict[str, list]:
     return {n: batch[n].tolist() for n in kept} | {"slots": slots.tolist()}
 
 
-def top_k_codec(k: int = K, layout: str = "packed") -> Codec:
+def top_k_codec(
+    k: int = K, layout: str = "packed", shape: Shape = USUAL
+) -> Codec:
     """Returns what stores the top k of each slot."""
     return make_codec(
         [f"top_k(k={k})"],
         Shapes(
             layout=layout,
-            max_seq_length=LENGTH,
-            num_slots=SLOTS,
-            vocabulary_size=PIECES,
+            max_seq_length=shape.length,
+            num_slots=shape.slots,
+            vocabulary_size=shape.pieces,
             num_classes=0,
         ),
     )
 
 
-def input_schema(layout: str = "packed") -> Schema:
+def input_schema(layout: str = "packed", shape: Shape = USUAL) -> Schema:
     """Returns the schema of masked-LM examples without knowledge."""
     features = masked_lm_features(
-        max_seq_length=LENGTH,
-        max_predictions_per_seq=SLOTS,
-        vocabulary_size=PIECES,
+        max_seq_length=shape.length,
+        max_predictions_per_seq=shape.slots,
+        vocabulary_size=shape.pieces,
         is_masked=True,
         has_next_sentence=False,
     )
@@ -116,6 +132,7 @@ def write_records(
     *,
     k: int = 0,
     layout: str = "packed",
+    shape: Shape = USUAL,
 ) -> RecordSet:
     """Write examples to one shard.
 
@@ -124,10 +141,11 @@ def write_records(
         examples: Of each what is written, and maybe more.
         k: Pieces kept of each slot; 0: there is no knowledge.
         layout: Of the records.
+        shape: Of the examples.
     """
-    schema, identity = input_schema(layout), {"task": "mlm"}
+    schema, identity = input_schema(layout, shape), {"task": "mlm"}
     if k:
-        added = top_k_codec(k, layout).features()
+        added = top_k_codec(k, layout, shape).features()
         schema = Schema((*schema.features, *added), layout)
         identity |= {"knowledge": f"top_k(k={k})"}
     writer = RecordSetWriter(
