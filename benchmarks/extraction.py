@@ -97,7 +97,8 @@ def products(config: BertConfig) -> Callable:
     ]
 
     @tf.function(autograph=False)
-    def step(_: Batch) -> dict:
+    def step(features: Batch) -> dict:
+        del features
         return {str(i): tf.matmul(x, w)[:1] for i, (x, w) in enumerate(pairs)}
 
     return step
