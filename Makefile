@@ -1,15 +1,17 @@
 # make demo     the main job, end to end, on real Wikipedia text
 # make test     all tests, on all cores
 # make check    linters, formatter and types
+# make bench    all benchmarks at a small size; SIZE=full for their numbers
 # make horovod  Horovod, built for this TensorFlow; make test does it too
 # Each makes .venv with the pinned packages first, if it is not there.
 
 PYTHON ?= python3.11
+SIZE ?= small
 VENV := .venv
 READY := $(VENV)/ready
 HOROVOD := $(VENV)/horovod
 
-.PHONY: demo test check horovod clean
+.PHONY: demo test check bench horovod clean
 
 demo: $(READY)
 	$(VENV)/bin/python launch/demo.py
@@ -21,6 +23,9 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+bench: $(READY) $(HOROVOD)
+	$(VENV)/bin/python -m benchmarks --size=$(SIZE)
 
 horovod: $(HOROVOD)
 

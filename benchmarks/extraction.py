@@ -1,77 +1,78 @@
-"""Top-10 extraction against keras-nlp, and in fewer bits, in one run.
+"""Top-10 extraction against its peers, and in fewer bits, in one run.
 
     python -m benchmarks.extraction
 
-Floor: the products of the encoder and of the vocabulary at the masked slots;
-everything else is passes over `[B * P, V]`. The peer is keras-nlp's
-`BertMaskedLM` in a graph, followed by `tf.math.top_k`; that of products in
-bfloat16 and of bytes is our own float32. Rounds alternate and medians are
-compared. Prints a table on stderr and one line of JSON on stdout:
-ours divided by theirs in sequences per second, with the aim, which is the
-best ratio known for plain operations at the start of the project.
+16 sequences of 128 tokens, 20 positions each, random weights. The peers:
+Hugging Face's `BertForMaskedLM` in torch, with the logits of all positions
+(its usual use) and with the positions gathered by hand before the head;
+keras-nlp's `BertMaskedLM` in a graph; the same models of ours in float32, for
+those in bfloat16 and bytes; and `tf.matmul` on the shapes of the model's
+products, which is the machine's own rate: the last row is the share of it
+that extraction reaches, counting these products alone as work.
 """
 
-import json
-import statistics
-import sys
-import time
+import functools
 from collections.abc import Callable
 
-import keras_hub
-import numpy as np
-import tensorflow as tf
+import tfdistill  # noqa: F401, settles TensorFlow's log level first
 
+import keras_hub  # isort: skip
+import tensorflow as tf  # isort: skip
+
+from benchmarks import peer
+from benchmarks.harness import Row, in_turns, rates, report, sized
+from benchmarks.material import (
+    LENGTH,
+    PIECES,
+    SLOTS,
+    TEACHERS,
+    K,
+    for_peer,
+    random_inputs,
+    sizes,
+    tensors,
+    top_k_codec,
+)
 from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.precision import lower_precision
-from tfdistill.records import Shapes, make_codec
+from tfdistill.records import Batch
 
-BATCH, LENGTH, SLOTS, VOCABULARY, K = 16, 128, 20, 30522, 10
-ROUNDS = 7
-AIM_OF_FEWER_BITS = 1.5
-# Shapes, and sequences per second of the best row over keras-nlp's graph.
-CASES = {"6x384": (6, 384, 48.4 / 24.2), "12x768": (12, 768, 9.4 / 4.6)}
+BATCH = 16
+ROUNDS = sized(7, 1)
+CASES = sized(TEACHERS, {"6 x 384": TEACHERS["6 x 384"]})
+AIMS = {"torch": 2.0, "torch_gathered": 1.25}
+# The best ratios to keras-nlp known for plain operations when we began.
+KERAS_NLP = {"6 x 384": 48.4 / 24.2, "12 x 768": 9.4 / 4.6}
+FEWER_BITS, SHARE = 1.5, 0.95
 
 
-def ours(
-    num_layers: int, hidden_dim: int, precision: str = "float32"
-) -> Callable[[dict], dict]:
+def ours(config: BertConfig, precision: str = "float32") -> Callable:
     """Returns this toolkit's extraction step."""
-    model = Bert(
-        BertConfig(num_layers=num_layers, hidden_dim=hidden_dim, num_heads=12)
-    )
+    model = Bert(config)
     lower_precision(model, precision)
-    codec = make_codec(
-        [f"top_k(k={K})"],
-        Shapes(
-            layout="packed",
-            max_seq_length=LENGTH,
-            num_slots=SLOTS,
-            vocabulary_size=VOCABULARY,
-            num_classes=0,
-        ),
-    )
+    codec = top_k_codec()
 
-    @tf.function
-    def step(features: dict) -> dict:
-        return codec.encode(model(features, reads=codec.reads))
+    @tf.function(autograph=False)
+    def step(features: Batch) -> dict:
+        return codec.encode(model(features, reads=codec.reads, noise=None))
 
     return step
 
 
-def theirs(num_layers: int, hidden_dim: int) -> Callable[[dict], dict]:
+def keras_nlp(config: BertConfig) -> Callable:
     """Returns keras-nlp's, with log-probabilities and top-k."""
     backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=VOCABULARY,
-        num_layers=num_layers,
-        num_heads=12,
-        hidden_dim=hidden_dim,
-        intermediate_dim=4 * hidden_dim,
+        vocabulary_size=PIECES,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        hidden_dim=config.hidden_dim,
+        intermediate_dim=4 * config.hidden_dim,
     )
     model = keras_hub.models.BertMaskedLM(backbone)
 
     @tf.function
-    def step(features: dict) -> dict:
+    def step(features: Batch) -> dict:
         logits = model(
             {
                 "token_ids": features["input_ids"],
@@ -87,56 +88,118 @@ def theirs(num_layers: int, hidden_dim: int) -> Callable[[dict], dict]:
     return step
 
 
-def measure(step: Callable[[dict], dict], features: dict) -> float:
-    """Returns sequences per second of one call."""
-    started = time.perf_counter()
-    for value in step(features).values():
-        value.numpy()
-    return BATCH / (time.perf_counter() - started)
+def products(config: BertConfig) -> Callable:
+    """Returns what runs the products of a layer's weights."""
+    rows = BATCH * LENGTH
+    pairs = [
+        (tf.Variable(tf.random.normal([rows, a])), tf.random.normal([a, b]))
+        for a, b in weight_shapes(config)
+    ]
+
+    @tf.function(autograph=False)
+    def step(features: Batch) -> dict:
+        del features
+        return {str(i): tf.matmul(x, w)[:1] for i, (x, w) in enumerate(pairs)}
+
+    return step
+
+
+def weight_shapes(config: BertConfig) -> list[tuple[int, int]]:
+    """Returns the matrices of a layer: attention's, and the network's."""
+    width = config.hidden_dim
+    return [
+        (width, 3 * width),
+        (width, width),
+        (width, 4 * width),
+        (4 * width, width),
+    ]
+
+
+def layer_multiplications(config: BertConfig) -> int:
+    """Returns those of `products`."""
+    return BATCH * LENGTH * sum(a * b for a, b in weight_shapes(config))
+
+
+def multiplications(config: BertConfig) -> float:
+    """Returns those in the products that extraction cannot do without.
+
+    The last layer's queries, feed-forward network and what follows are
+    needed at the slots alone, its keys and values everywhere.
+    """
+    width, slots = config.hidden_dim, BATCH * SLOTS
+    rows = BATCH * LENGTH
+    layer = 12 * width**2 * rows + 2 * rows * LENGTH * width
+    last = 2 * width**2 * rows + 10 * width**2 * slots
+    last += 2 * slots * LENGTH * width
+    head = slots * (width**2 + width * PIECES)
+    return (config.num_layers - 1) * layer + last + head
 
 
 def main() -> None:
     """Run all shapes."""
-    draw = np.random.default_rng(0)
-    shape = (BATCH, LENGTH)
-    features = {
-        "input_ids": tf.constant(draw.integers(0, VOCABULARY, shape), tf.int32),
-        "input_mask": tf.ones(shape, tf.int32),
-        "segment_ids": tf.zeros(shape, tf.int32),
-        "masked_lm_positions": tf.constant(
-            np.sort(draw.integers(1, LENGTH, (BATCH, SLOTS))), tf.int32
-        ),
+    rows = []
+    arrays = random_inputs(BATCH)
+    features = tensors(arrays)
+    with peer.start(peer.HUGGING_FACE, "hugging_face.py") as torch:
+        torch.ask("keep", name="batch", batches=[for_peer(arrays)])
+        for name, config in CASES.items():
+            torch.ask("load", **sizes(config))
+            rows += measure(name, config, features, torch)
+    report("extraction", rows)
+
+
+def measure(
+    name: str, config: BertConfig, features: Batch, torch: peer.Peer
+) -> list[Row]:
+    """Returns the rows of one shape."""
+    steps = {
+        "ours": ours(config),
+        "keras_nlp": keras_nlp(config),
+        "bfloat16": ours(config, "bfloat16"),
+        "int8": ours(config, "int8"),
+        "products": products(config),
     }
-    rows = {}
-    for name, (num_layers, hidden_dim, aim) in CASES.items():
-        steps = {
-            "ours": ours(num_layers, hidden_dim),
-            "keras-nlp": theirs(num_layers, hidden_dim),
-            **{
-                precision: ours(num_layers, hidden_dim, precision)
-                for precision in ("bfloat16", "int8")
-            },
-        }
-        rates: dict[str, list[float]] = {who: [] for who in steps}
-        for number in range(ROUNDS + 1):
-            for who, step in steps.items():
-                rate = measure(step, features)
-                if number:  # the first round builds the graphs
-                    rates[who].append(rate)
-        medians = {who: statistics.median(r) for who, r in rates.items()}
-        for what, who, peer, wanted in (
-            (name, "ours", "keras-nlp", aim),
-            (f"{name}, bfloat16", "bfloat16", "ours", AIM_OF_FEWER_BITS),
-            (f"{name}, int8", "int8", "ours", AIM_OF_FEWER_BITS),
-        ):
-            ratio = medians[who] / medians[peer]
-            rows[what] = {"ratio": round(ratio, 2), "aim": round(wanted, 2)}
-            print(
-                f"{what}: {medians[who]:.1f} sequences/s, {peer} "
-                f"{medians[peer]:.1f}, ratio {ratio:.2f} (aim {wanted:.2f})",
-                file=sys.stderr,
-            )
-    print(json.dumps(rows))
+
+    def call(step: Callable) -> None:
+        for value in step(features).values():
+            value.numpy()
+
+    def ask(is_gathered: bool) -> float:
+        return torch.ask("extract", name="batch", k=K, is_gathered=is_gathered)
+
+    seconds = in_turns(
+        {who: functools.partial(call, step) for who, step in steps.items()}
+        | {
+            "torch": lambda: ask(False),
+            "torch_gathered": lambda: ask(True),
+        },
+        ROUNDS,
+    )
+    machine = layer_multiplications(config) / seconds.pop("products")
+    reached = multiplications(config) / seconds["ours"]
+    found = [
+        Row(
+            f"{name}, against {who}",
+            seconds[who] / seconds["ours"],
+            aim,
+            rates({w: seconds[w] for w in ("ours", who)}, BATCH, "sequences"),
+        )
+        for who, aim in (AIMS | {"keras_nlp": KERAS_NLP[name]}).items()
+    ]
+    found += [
+        Row(
+            f"{name}, {who} against float32",
+            seconds["ours"] / seconds[who],
+            FEWER_BITS,
+            rates({who: seconds[who]}, BATCH, "sequences"),
+        )
+        for who in ("bfloat16", "int8")
+    ]
+    facts = {"tf.matmul_gflops": round(2e-9 * machine)}
+    return [
+        *found,
+        Row(f"{name}, share of tf.matmul", reached / machine, SHARE, facts),
+    ]
 
 
 if __name__ == "__main__":

@@ -4,24 +4,25 @@
 
 Searches with a beam of 5 for texts of up to 40 pieces, with the caches of the
 decoder's keys and values and without: there the decoder reads the whole of
-every hypothesis again for each piece. Both give the same texts. Prints one
-line of JSON.
+every hypothesis again for each piece. Both give the same texts.
 """
 
 import functools
-import json
-import statistics
-import time
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
+import tfdistill  # noqa: F401, settles TensorFlow's log level first
 
+import numpy as np  # isort: skip
+import tensorflow as tf  # isort: skip
+
+from benchmarks.harness import Row, in_turns, rates, report, sized
 from tfdistill.decoding import Hypotheses, beam_search
 from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from tfdistill.text.shared_pieces import END_ID, PADDING_ID, START_ID
 
-SOURCES, PIECES, BEAMS, PLACES, ROUNDS = 8, 8000, 5, 40, 3
+SOURCES, PIECES, BEAMS, PLACES = 8, 8000, 5, sized(40, 8)
+ROUNDS, AIM = sized(3, 1), 5
 
 
 @functools.cache
@@ -95,7 +96,7 @@ def _encoder(model: Seq2Seq) -> Any:
     )
 
 
-def measure_cache() -> dict[str, float]:
+def main() -> None:
     """Time both searches, alternating."""
     model = Seq2Seq(
         Seq2SeqConfig(vocabulary_size=PIECES, num_layers=3, hidden_dim=256), 1
@@ -118,27 +119,23 @@ def measure_cache() -> dict[str, float]:
     }
     found = {name: search() for name, search in searches.items()}
     np.testing.assert_array_equal(*(x.ids for x in found.values()))
-    seconds: dict[str, list[float]] = {name: [] for name in searches}
-    for _ in range(ROUNDS):
-        for name, search in searches.items():
-            started = time.perf_counter()
-            search().ids.numpy()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {n: statistics.median(x) for n, x in seconds.items()}
-    return {
-        "pieces_of_a_text": float(np.mean(found["cached"].lengths)),
-        **{
-            f"{n}_texts_per_second": round(SOURCES / x, 2)
-            for n, x in medians.items()
+    seconds = in_turns(
+        {
+            "cached": lambda: wait(searches["cached"]),
+            "uncached": lambda: wait(searches["uncached"]),
         },
-        "ratio": round(medians["uncached"] / medians["cached"], 2),
-        "aim": 5,
+        ROUNDS,
+    )
+    facts = rates(seconds, SOURCES, "texts") | {
+        "pieces_of_a_text": float(np.mean(found["cached"].lengths))
     }
+    ratio = seconds["uncached"] / seconds["cached"]
+    report("generation", [Row("caches against none", ratio, AIM, facts)])
 
 
-def main() -> None:
-    """Measure, and print one line of JSON."""
-    print(json.dumps({"generation": measure_cache()}))
+def wait(search: Callable[[], Hypotheses]) -> None:
+    """Search, to the end."""
+    search().ids.numpy()
 
 
 if __name__ == "__main__":

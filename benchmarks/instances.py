@@ -4,21 +4,20 @@
 
 Both read the same text with the same vocabulary, once through, and end with
 serialised examples in memory. The peer is `create_pretraining_data` of
-tf-models-official with its own tokenizer. The text is the demo's, so
-`make demo` comes first. Prints one line of JSON.
+tf-models-official with its own tokenizer. The text is the demo's.
 """
 
-import json
+import itertools
 import pathlib
 import random
-import statistics
-import sys
 import tempfile
-import time
 
 from official.nlp.data import create_pretraining_data
 from official.nlp.tools import tokenization
 
+from benchmarks.harness import Row, in_turns, rates, report, sized
+from benchmarks.sentences import demo_text
+from launch import demo
 from tfdistill.config.options import (
     Artefacts,
     Corpus,
@@ -29,10 +28,9 @@ from tfdistill.config.options import (
 )
 from tfdistill.make_records import make_records
 
-TEXT = pathlib.Path("data/demo/text/text-00000.txt")
-VOCABULARY = pathlib.Path("data/demo/encoder/vocab.txt")
-SENTENCES = 20000
-ROUNDS = 3
+VOCABULARY = demo.DATA / "encoder" / "vocab.txt"
+SENTENCES, ROUNDS = sized(20000, 1000), sized(3, 1)
+AIM = 10
 
 
 def ours(text: pathlib.Path, folder: str) -> int:
@@ -70,26 +68,26 @@ def theirs(text: pathlib.Path, folder: str) -> int:
 
 def main() -> None:
     """Time both, alternating."""
-    rates: dict[str, list[float]] = {"ours": [], "official": []}
+    counts: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        lines = TEXT.read_text("utf-8").split("\n")[:SENTENCES]
+        lines = demo_text().read_text("utf-8").split("\n")[:SENTENCES]
         text = pathlib.Path(folder) / "text.txt"
         text.write_text("\n".join(lines), "utf-8")
-        for number in range(ROUNDS + 1):
-            for who, make in (("ours", ours), ("official", theirs)):
-                started = time.perf_counter()
-                examples = make(text, f"{folder}/{who}{number}")
-                if number:
-                    seconds = time.perf_counter() - started
-                    rates[who].append(examples / seconds)
-    medians = {who: statistics.median(r) for who, r in rates.items()}
-    ratio = medians["ours"] / medians["official"]
-    print(
-        f"examples per second on one core: ours {medians['ours']:.0f}, "
-        f"official {medians['official']:.0f}, ratio {ratio:.2f}",
-        file=sys.stderr,
-    )
-    print(json.dumps({"instances": {"ratio": round(ratio, 2), "aim": 10}}))
+        numbers = itertools.count()
+
+        def run(who: str) -> None:
+            make = {"ours": ours, "official": theirs}[who]
+            counts[who] = make(text, f"{folder}/{next(numbers)}")
+
+        seconds = in_turns(
+            {"ours": lambda: run("ours"), "official": lambda: run("official")},
+            ROUNDS,
+        )
+    # They do not make quite as many.
+    each = {who: seconds[who] / counts[who] for who in seconds}
+    facts = rates(each, 1, "examples")
+    ratio = each["official"] / each["ours"]
+    report("instances", [Row("against tf-models-official", ratio, AIM, facts)])
 
 
 if __name__ == "__main__":

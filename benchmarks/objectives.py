@@ -4,15 +4,10 @@
 
 A student of 4 x 312 learns from a teacher of 6 x 384, both with 12 heads, on
 8 random examples of 128 tokens. Every objective is timed alone, as a whole
-step of the optimizer, in turns with a step on labels, which needs no teacher;
-medians of several. Prints a table and one line of JSON: milliseconds, and how
-many steps on labels one step takes.
+step of the optimizer, in turns with a step on labels, which needs no teacher.
+Ratios are how many steps on labels one step takes, so less is better.
 """
 
-import json
-import statistics
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +16,7 @@ import tfdistill  # noqa: F401, settles TensorFlow's log level first
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from benchmarks.harness import Row, in_turns, report, sized
 from tfdistill.distillation import (
     OBJECTIVES,
     Context,
@@ -45,36 +41,24 @@ TEACHER = BertConfig(
 )
 ARGUMENTS = {"word_angle": "window=21", "minilm_v2": "relation_heads=12"}
 RECORDS = 10_000
-ROUNDS = 5
+ROUNDS = sized(5, 1)
 
 
 def main() -> None:
+    """Time a step on each objective."""
     batch = make_batch()
-    plain = make_step("labels", batch)
-    plain(batch)
-    results = {}
-    for name in OBJECTIVES:
-        spec = f"{name}({ARGUMENTS.get(name, '')})"
+
+    def waiting(spec: str) -> Callable[[], None]:
         step = make_step(spec, batch)
-        step(batch)
-        times: dict[str, list[float]] = {"labels": [], spec: []}
-        for _ in range(ROUNDS):
-            for key, run in (("labels", plain), (spec, step)):
-                started = time.perf_counter()
-                float(run(batch)["loss"])
-                times[key].append(time.perf_counter() - started)
-        base, mine = (statistics.median(t) for t in times.values())
-        if name == "labels":
-            mine = base
-        results[spec] = {
-            "milliseconds": round(1000 * mine, 1),
-            "steps_on_labels": round(mine / base, 2),
-        }
-        print(
-            f"{spec:32} {1000 * mine:8.1f} ms {mine / base:6.2f}",
-            file=sys.stderr,
-        )
-    print(json.dumps(results))
+        return lambda: step(batch)["loss"].numpy()
+
+    plain, rows = waiting("labels"), []
+    for name in sized(list(OBJECTIVES), ["soft_targets", "tinybert"]):
+        spec = f"{name}({ARGUMENTS.get(name, '')})"
+        seconds = in_turns({"labels": plain, spec: waiting(spec)}, ROUNDS)
+        facts = {"ms": round(1000 * seconds[spec], 1)}
+        rows.append(Row(spec, seconds[spec] / seconds["labels"], facts=facts))
+    report("objectives", rows)
 
 
 def make_step(

@@ -3,20 +3,20 @@
 python -m benchmarks.optimizer
 """
 
-import json
-import statistics
-import time
 from collections.abc import Callable
 
-import keras
-import tensorflow as tf
+import tfdistill  # noqa: F401, settles TensorFlow's log level first
 
+import keras  # isort: skip
+import tensorflow as tf  # isort: skip
+
+from benchmarks.harness import Row, in_turns, report, sized
 from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.weights import variable_names
 from tfdistill.training import Schedule, make_optimizer
 
-ROUNDS = 9
+ROUNDS = sized(9, 2)
 
 
 def update(optimizer: keras.optimizers.Optimizer, names: dict) -> Callable:
@@ -29,7 +29,10 @@ def update(optimizer: keras.optimizers.Optimizer, names: dict) -> Callable:
         optimizer.apply(gradients, variables)
         return tf.reduce_sum(variables[-1].value)
 
-    return run
+    def wait() -> None:
+        float(run())
+
+    return wait
 
 
 def main() -> None:
@@ -43,20 +46,11 @@ def main() -> None:
     )
     theirs.build(list(names.values()))
     ours = make_optimizer("adamw", Schedule("constant", 1e-5, 0, 1), names)
-    steps = {"Keras": update(theirs, names), "ours": update(ours, names)}
-    for step in steps.values():
-        float(step())
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            started = time.perf_counter()
-            float(step())
-            times[name].append(time.perf_counter() - started)
-    medians = {n: 1e3 * statistics.median(t) for n, t in times.items()}
-    for name, value in medians.items():
-        print(f"{name:8} {value:8.1f} ms")
-    ratio = medians["Keras"] / medians["ours"]
-    print(json.dumps({"milliseconds": medians, "ratio": round(ratio, 2)}))
+    steps = {"keras": update(theirs, names), "ours": update(ours, names)}
+    seconds = in_turns(steps, ROUNDS)
+    facts = {f"{n}_ms": round(1e3 * s, 1) for n, s in seconds.items()}
+    ratio = seconds["keras"] / seconds["ours"]
+    report("optimizer", [Row("against Keras", ratio, facts=facts)])
 
 
 if __name__ == "__main__":

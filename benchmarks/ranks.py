@@ -4,12 +4,11 @@
 
 Every rank has 32 examples of 128 tokens with 20 masked positions, whose top 10
 are recorded, whatever the number of ranks; so twice the examples go through in
-the same time where nothing is lost. Runs alternate. Prints one line of JSON:
-examples per second, efficiency (the rate of two ranks over twice the rate of
-one), and the share of a step that the sum of the gradients takes by itself.
+the same time where nothing is lost. Runs alternate. The ratio is the rate of
+two ranks over twice the rate of one; beside it stands the share of a step that
+the sum of the gradients takes by itself.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -17,19 +16,18 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any
 
-STUDENTS: dict[str, dict[str, Any]] = {
-    "2 x 128": {"num_layers": 2, "hidden_dim": 128, "num_heads": 2},
-    "4 x 312": {"num_layers": 4, "hidden_dim": 312, "num_heads": 12},
-}
-PER_RANK, LENGTH, SLOTS, K, PIECES = 32, 128, 20, 10, 30522
-PARTS = frozenset({"encoder", "masked_lm"})
-ROUNDS, STEPS = 3, 8
+from benchmarks.harness import Row, report, sized
+
+STUDENTS = sized(("2 x 128", "4 x 312"), ("2 x 128",))
+PER_RANK = 32
+ROUNDS, STEPS = sized(3, 1), sized(8, 2)
+AIM = 0.9
 
 
 def main() -> None:
-    results = {}
+    """Run all students."""
+    rows = []
     for name in STUDENTS:
         found: dict[int, list[dict]] = {1: [], 2: []}
         for _ in range(ROUNDS):
@@ -40,15 +38,14 @@ def main() -> None:
             for ranks, runs in found.items()
         }
         rates = {n: m["examples_per_second"] for n, m in middle.items()}
-        results[name] = {
-            "parameters": int(middle[1]["parameters"]),
-            "one_rank": round(rates[1], 1),
-            "two_ranks": round(rates[2], 1),
-            "efficiency": round(rates[2] / rates[1] / 2, 3),
+        facts = {
+            "one_rank_examples_per_second": round(rates[1], 1),
+            "two_ranks_examples_per_second": round(rates[2], 1),
             "sum_share": round(middle[2]["sum_share"], 3),
         }
-        print(name, results[name], file=sys.stderr)
-    print(json.dumps(results))
+        ratio = rates[2] / rates[1] / 2
+        rows.append(Row(f"{name}, two ranks to one", ratio, AIM, facts))
+    report("ranks", rows)
 
 
 def run(student: str, ranks: int) -> dict:
@@ -78,73 +75,24 @@ def measure(student: str) -> None:
     import tfdistill  # noqa: F401, I001, settles TensorFlow's log level first
     import tensorflow as tf
 
-    from tfdistill.distillation import (
-        OBJECTIVES,
-        Context,
-        TrainStep,
-        bind_objectives,
-        declare_objectives,
-        recorded_teacher,
+    from benchmarks.material import (
+        STUDENTS,
+        as_batch,
+        make_student,
+        random_examples,
+        soft_target_step,
+        top_k_codec,
+        K,
     )
-    from tfdistill.models.configuration import BertConfig
-    from tfdistill.models.bert import Bert
-    from tfdistill.models.weights import (
-        count_parameters,
-        part_of,
-        variable_names,
-    )
-    from tfdistill.records import Shapes, make_codec
+    from tfdistill.distillation import recorded_teacher
     from tfdistill.replicas import make_replicas
-    from tfdistill.tasks import MLM
-    from tfdistill.training import Schedule, make_optimizer
 
     replicas = make_replicas("horovod", 0)
-    model = Bert(
-        dataclasses.replace(
-            BertConfig(vocabulary_size=PIECES), **STUDENTS[student]
-        ),
-        seed=1,
-    )
-    objectives = bind_objectives(
-        declare_objectives(("soft_targets(tail=bucket)",), OBJECTIVES),
-        Context(
-            targets=MLM.targets,
-            soft_target=MLM.soft_target,
-            student=model.config,
-            teacher=None,
-            num_steps=1000,
-            seed=1,
-        ),
-    )
-    names = {
-        n: v for n, v in variable_names(model).items() if part_of(n) in PARTS
-    }
-    optimizer = make_optimizer(
-        "bert_adam", Schedule("constant", 1e-4, 0, 1000), names
-    )
-    codec = make_codec(
-        [f"top_k(k={K})"],
-        Shapes(
-            layout="packed",
-            max_seq_length=LENGTH,
-            num_slots=SLOTS,
-            vocabulary_size=PIECES,
-            num_classes=0,
-        ),
-    )
-    step = TrainStep(
-        student=model,
-        variables=list(names.values()),
-        objectives=objectives,
-        teacher=recorded_teacher(codec),
-        optimizer=optimizer,
-        replicas=replicas,
-        accumulation_steps=1,
-        clip_norm=1.0,
-        seed=1,
-    ).compiled()
-    batch = _batch(tf, codec, replicas.process_slice(PER_RANK * 2)[0])
-    shapes = [v.shape for v in names.values()]
+    config = STUDENTS[student]
+    step = soft_target_step(config, recorded_teacher(top_k_codec()), replicas)
+    first, _ = replicas.process_slice(PER_RANK * replicas.num_replicas)
+    batch = as_batch(list(random_examples(PER_RANK, K)), first)
+    shapes = [v.shape for v in make_student(config)[1].values()]
     add = replicas.compile(
         lambda x: replicas.sum([tf.fill(s, x["one"]) for s in shapes])[0][0]
     )
@@ -168,33 +116,9 @@ def measure(student: str) -> None:
                     * replicas.num_replicas
                     / seconds["step"],
                     "sum_share": seconds["sum"] / seconds["step"],
-                    "parameters": count_parameters(model, PARTS),
                 }
             )
         )
-
-
-def _batch(tf: Any, codec: Any, first: int) -> dict:
-    """Random examples, whole ones: the most work that a batch can be."""
-    rng = tf.random.Generator.from_seed(first)
-    shape = [PER_RANK, SLOTS]
-    logits = rng.normal([*shape, PIECES], stddev=3.0)
-    return {
-        "input_ids": rng.uniform([PER_RANK, LENGTH], 5, PIECES, tf.int32),
-        "input_mask": tf.ones([PER_RANK, LENGTH], tf.int32),
-        "segment_ids": tf.zeros([PER_RANK, LENGTH], tf.int32),
-        "masked_lm_positions": tf.tile(
-            tf.range(1, 6 * SLOTS, 6, tf.int32)[None], [PER_RANK, 1]
-        ),
-        "masked_lm_ids": rng.uniform(shape, 5, PIECES, tf.int32),
-        "masked_lm_weights": tf.ones(shape),
-        "is_real_example": tf.ones([PER_RANK]),
-        "example_index": tf.range(first, first + PER_RANK, dtype=tf.int64),
-        "record_index": tf.range(first, first + PER_RANK, dtype=tf.int64),
-        "step": tf.zeros([PER_RANK], tf.int64),
-        "is_stopping": tf.zeros([PER_RANK]),
-        **codec.encode({"logits": logits}),
-    }
 
 
 if __name__ == "__main__":

@@ -7,50 +7,61 @@ written; it is below. Value and gradient are taken in a graph. Memory is the
 peak of a process less that of one which takes the gradient of something
 small of the same inputs; about 20 MiB of ours are the graph, whatever the
 states. Times are taken in turn in one process, and medians are compared.
-Prints a table on stderr and one line of JSON on stdout: the peer's memory and
-seconds divided by ours in a window, and the peak of whole angles in MiB. It
-takes a minute and a half.
+Ratios are the peer's memory and seconds divided by ours in a window; for whole
+angles the limit of memory divided by their peak. It takes a minute and a half.
 """
 
+import functools
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import tfdistill  # noqa: F401, settles TensorFlow's log level first
+from benchmarks.harness import Row, in_turns, report, sized
 
 LENGTH, TEACHER_WIDTH, WINDOW = 128, 768, 21
 # Examples, matched layers and the student's width.
 SHAPES = {"8 x 3 x 768": (8, 3, 768), "8 x 3 x 312": (8, 3, 312)}
-ROUNDS = 9
-AIM = {"memory_ratio": 10, "time_ratio": 1, "whole_mib": 2048}
+ROUNDS = sized(9, 1)
+MEMORY_AIM, TIME_AIM, MOST_MIB = 10, 1, 2048
 
 
 def main() -> None:
-    results: dict[str, Any] = {}
-    for shape in SHAPES:
+    """Run all shapes."""
+    rows = []
+    for shape in sized(list(SHAPES), list(SHAPES)[:1]):
         peaks = {who: run("memory", shape, who) for who in losses()}
         seconds = run("time", shape)
         floor = peaks.pop("nothing")
-        for who, peak in peaks.items():
-            print(
-                f"{shape}, {who}: {peak - floor:.0f} MiB, "
-                f"{seconds[who] * 1000:.0f} ms",
-                file=sys.stderr,
-            )
+        mib = {who: peak - floor for who, peak in peaks.items()}
         peer, ours = "window from differences", "window"
-        results[shape] = {
-            "memory_ratio": round(
-                (peaks[peer] - floor) / (peaks[ours] - floor), 1
+        rows += [
+            Row(
+                f"{shape}, memory in a window",
+                mib[peer] / mib[ours],
+                MEMORY_AIM,
+                {"ours_mib": round(mib[ours]), "peer_mib": round(mib[peer])},
             ),
-            "time_ratio": round(seconds[peer] / seconds[ours], 2),
-            "whole_mib": round(peaks["whole"] - floor),
-        }
-    print(json.dumps({**results, "aim": AIM}))
+            Row(
+                f"{shape}, time in a window",
+                seconds[peer] / seconds[ours],
+                TIME_AIM,
+                {
+                    "ours_ms": round(1000 * seconds[ours]),
+                    "peer_ms": round(1000 * seconds[peer]),
+                },
+            ),
+            Row(
+                f"{shape}, memory of whole angles",
+                MOST_MIB / mib["whole"],
+                1,
+                {"ours_mib": round(mib["whole"])},
+            ),
+        ]
+    report("relations", rows)
 
 
 def run(*arguments: str) -> Any:
@@ -143,13 +154,12 @@ def measure_time(shape: str) -> dict[str, float]:
     peer = values["window from differences"]
     if abs(values["window"] - peer) > 1e-4 * peer:
         raise RuntimeError(f"The windows differ: {values}.")
-    seconds: dict[str, list[float]] = {who: [] for who in known}
-    for _ in range(ROUNDS):
-        for who, step in known.items():
-            started = time.perf_counter()
-            step()
-            seconds[who].append(time.perf_counter() - started)
-    return {who: statistics.median(taken) for who, taken in seconds.items()}
+    runs = {who: functools.partial(_wait, step) for who, step in known.items()}
+    return in_turns(runs, ROUNDS)
+
+
+def _wait(step: Callable[[], float]) -> None:
+    step()
 
 
 if __name__ == "__main__":

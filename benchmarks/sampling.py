@@ -5,20 +5,17 @@
 A GPT-2 and a Transformer-XL of 4 x 256 with random weights and 16,000 tokens
 draw texts of 32 tokens that never end, with a cache of keys and values: one
 at a time, 64 and 256 at a time; and, with the smallest batch, without the
-cache, every token from the whole text before it. Rounds alternate, and medians
-are compared. Prints a table on stderr and one line of JSON: texts per second.
+cache, every token from the whole text before it.
 """
 
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 import tfdistill  # noqa: F401, settles TensorFlow's log level first
 
 import tensorflow as tf  # isort: skip
 
+from benchmarks.harness import Row, in_turns, report, sized
 from tfdistill.augmentation.sampling import (
     Prefixes,
     Sampling,
@@ -32,54 +29,44 @@ from tfdistill.models.causal import (
     TransformerXlConfig,
 )
 
-VOCABULARY, TOKENS, ROUNDS = 16_000, 32, 3
+VOCABULARY, TOKENS, ROUNDS = 16_000, sized(32, 4), sized(3, 1)
 SHAPE = dict(vocabulary_size=VOCABULARY, num_layers=4, hidden_dim=256)
 MODELS: dict[str, Gpt2Config | TransformerXlConfig] = {
     "gpt2": Gpt2Config(**SHAPE, max_sequence_length=64),
     "transformer_xl": TransformerXlConfig(**SHAPE),
 }
-BATCHES = (1, 64, 256)
+BATCHES = sized((1, 64, 256), (1, 8))
 # An end that is never drawn.
 SAMPLING = Sampling(max_tokens=TOKENS, never_ids=(0,))
 
 
 def main() -> None:
-    found = {name: measure(name, config) for name, config in MODELS.items()}
-    print(json.dumps(found))
+    """Run both models."""
+    measured = (measure(name, config) for name, config in MODELS.items())
+    report("sampling", itertools.chain.from_iterable(measured))
 
 
-def measure(name: str, config: Gpt2Config | TransformerXlConfig) -> dict:
-    """Returns texts per second by the size of a batch, and their ratio."""
+def measure(
+    name: str, config: Gpt2Config | TransformerXlConfig
+) -> Iterator[Row]:
+    """Yield the rows of one model."""
     model = LanguageModel(config, seed=1)
     runs = {str(size): cached(model, size) for size in BATCHES}
-    runs["1, no cache"] = uncached(model)
-    rates: dict[str, list[float]] = {size: [] for size in runs}
-    for number in range(ROUNDS + 1):
-        for size, run in runs.items():
-            started = time.perf_counter()
-            texts = run()
-            rate = texts / (time.perf_counter() - started)
-            if number:  # the first round builds the graphs
-                rates[size].append(rate)
-    medians = {size: statistics.median(r) for size, r in rates.items()}
-    best = max(medians.values())
-    print(
-        f"{name}: "
-        + ", ".join(f"{rate:.1f} ({size})" for size, rate in medians.items())
-        + f" texts/s, best to one at a time {best / medians['1']:.1f}",
-        file=sys.stderr,
-    )
-    return {size: round(rate, 2) for size, rate in medians.items()} | {
-        "best_to_one": round(best / medians["1"], 1)
-    }
+    seconds = in_turns(runs | {"no cache": uncached(model)}, ROUNDS)
+    rates = {str(size): size / seconds[str(size)] for size in BATCHES}
+    rates["no cache"] = 1 / seconds["no cache"]
+    facts = {f"{x}_texts_per_second": round(r, 2) for x, r in rates.items()}
+    best = max(rates.values())
+    yield Row(f"{name}, best to one at a time", best / rates["1"], None, facts)
+    yield Row(f"{name}, cache to none", rates["1"] / rates["no cache"])
 
 
-def cached(model: LanguageModel, size: int) -> Callable[[], int]:
-    """Returns what draws a batch and says how many texts that is."""
+def cached(model: LanguageModel, size: int) -> Callable[[], None]:
+    """Returns what draws a batch."""
     step = stepping(model, SAMPLING)
 
-    def run() -> int:
-        found = sample(
+    def run() -> None:
+        sample(
             model,
             step,
             range(size),
@@ -89,12 +76,11 @@ def cached(model: LanguageModel, size: int) -> Callable[[], int]:
             end_id=0,
             ends=1,
         )
-        return len(found)
 
     return run
 
 
-def uncached(model: LanguageModel) -> Callable[[], int]:
+def uncached(model: LanguageModel) -> Callable[[], None]:
     """The same of one text, computed anew for each of its tokens."""
 
     @tf.function(autograph=False, reduce_retracing=False)
@@ -102,11 +88,11 @@ def uncached(model: LanguageModel) -> Callable[[], int]:
         logits = model({"input_ids": ids}, reads=frozenset({"logits"}))
         return draw(logits["logits"][:, -1], tf.constant([0.5]), SAMPLING)
 
-    def run() -> int:
+    def run() -> None:
         ids = tf.constant([[1]], tf.int32)
         for _ in range(TOKENS - 1):
             ids = tf.concat([ids, step(ids)[:, None]], axis=1)
-        return len(ids)
+        ids.numpy()
 
     return run
 

@@ -8,15 +8,11 @@ a BERT of 12 x 768 with random weights, in batches of 50 examples of 64 pieces,
 62 of them words: once as records hold them, reading included, once asking the
 teacher in each step. Then its two directions and their gradients alone, on
 the same weights: our fused operation against Keras's layer, in graphs. Rounds
-alternate, and medians are compared. Prints a table on stderr and one line of
-JSON: examples per second and ratios, with the aim. It takes a minute or two.
+alternate, and medians are compared. It takes a minute or two.
 """
 
-import json
-import statistics
-import sys
+import functools
 import tempfile
-import time
 from collections.abc import Callable
 
 import tfdistill  # noqa: F401, settles TensorFlow's log level first
@@ -25,6 +21,7 @@ import keras  # isort: skip
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from benchmarks.harness import Row, in_turns, rates, report, sized
 from tfdistill.distillation import (
     OBJECTIVES,
     Context,
@@ -52,21 +49,20 @@ from tfdistill.tasks.sentences import sentence_task
 from tfdistill.training import Schedule, make_optimizer
 
 BATCH, LENGTH, WORDS, PIECES, VOCABULARY = 50, 64, 62, 30_522, 16_000
-EXAMPLES = 1_000
+EXAMPLES = sized(1_000, 100)
 STUDENT = BiLstmConfig(vocabulary_size=VOCABULARY, vectors="multichannel")
-TEACHER = BertConfig(vocabulary_size=PIECES)
-LIVE_ROUNDS, STEPS_BETWEEN, RNN_ROUNDS = 5, 5, 15
+TEACHER = BertConfig(vocabulary_size=PIECES, num_layers=sized(12, 2))
+LIVE_ROUNDS, STEPS, RNN_ROUNDS = sized(5, 1), sized(5, 1), sized(15, 2)
 # Batch, words, width of their vectors, width of the state.
 SHAPES = {"published": (50, 62, 600, 150), "small": (16, 32, 100, 64)}
-AIM = {"recorded_to_live": 20}
+AIM = 20
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        results = {"training": measure_training(write_records(folder))}
-    for name, shape in SHAPES.items():
-        results[f"rnn {name}"] = measure_rnn(name, *shape)
-    print(json.dumps({**results, "aim": AIM}))
+        rows = [measure_training(write_records(folder))]
+    rows += [measure_rnn(name, *shape) for name, shape in SHAPES.items()]
+    report("word_students", rows)
 
 
 def write_records(folder: str) -> RecordSet:
@@ -104,35 +100,22 @@ def write_records(folder: str) -> RecordSet:
     return writer.finish()
 
 
-def measure_training(records: RecordSet) -> dict[str, float]:
-    """Returns examples per second with recorded logits and a live teacher."""
-    runs = {"recorded": stepper(records, False), "live": stepper(records, True)}
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(LIVE_ROUNDS + 1):
-        for name, run in runs.items():
-            steps = 1 if name == "live" else STEPS_BETWEEN
-            started = time.perf_counter()
-            for _ in range(steps):
-                run()
-            rate = steps * BATCH / (time.perf_counter() - started)
-            if number:  # the first round builds the graphs
-                rates[name].append(rate)
-    found = {name: statistics.median(r) for name, r in rates.items()}
-    ratio = found["recorded"] / found["live"]
-    print(
-        f"training: {found['recorded']:.0f} examples/s from records, "
-        f"{found['live']:.1f} with the teacher, ratio {ratio:.1f} "
-        f"(aim {AIM['recorded_to_live']})",
-        file=sys.stderr,
-    )
-    return {
-        "recorded": round(found["recorded"], 1),
-        "live": round(found["live"], 2),
-        "recorded_to_live": round(ratio, 1),
-    }
+def measure_training(records: RecordSet) -> Row:
+    """Compare recorded logits with a live teacher."""
+    recorded, live = stepper(records, False), stepper(records, True)
+
+    def some() -> None:
+        for _ in range(STEPS):
+            recorded()
+
+    seconds = in_turns({"recorded": some, "live": live}, LIVE_ROUNDS)
+    seconds["recorded"] /= STEPS
+    facts = rates(seconds, BATCH, "examples")
+    ratio = seconds["live"] / seconds["recorded"]
+    return Row("training, recorded to live", ratio, AIM, facts)
 
 
-def stepper(records: RecordSet, is_live: bool) -> Callable[[], float]:
+def stepper(records: RecordSet, is_live: bool) -> Callable[[], None]:
     """Returns what reads a batch and does a training step."""
     task = sentence_task(records)
     student = RecurrentModel(STUDENT, 1)
@@ -177,19 +160,19 @@ def stepper(records: RecordSet, is_live: bool) -> Callable[[], float]:
         process_slice=(0, BATCH),
     )
 
-    def run() -> float:
+    def run() -> None:
         batch = next(batches)
         batch["step"] = tf.zeros([BATCH], tf.int64)
         batch["is_stopping"] = tf.zeros([BATCH])
-        return float(step(batch)["loss"])
+        step(batch)["loss"].numpy()
 
     return run
 
 
 def measure_rnn(
     name: str, batch: int, words: int, width: int, hidden: int
-) -> dict[str, float]:
-    """Returns examples per second of both directions and their gradients."""
+) -> Row:
+    """Compare both directions and their gradients with Keras's."""
     draw = np.random.default_rng(1)
     x = tf.constant(draw.normal(size=(words, batch, width)), tf.float32)
     lengths = tf.constant(draw.integers(words // 2, words + 1, batch), tf.int32)
@@ -228,23 +211,18 @@ def measure_rnn(
     }
     values = {who: run()[0].numpy() for who, run in runs.items()}
     np.testing.assert_allclose(values["fused"], values["keras"], atol=1e-5)
-    rates: dict[str, list[float]] = {who: [] for who in runs}
-    for _ in range(RNN_ROUNDS):
-        for who, run in runs.items():
-            started = time.perf_counter()
-            for gradient in run()[1]:
-                gradient.numpy()
-            rates[who].append(batch / (time.perf_counter() - started))
-    found = {who: statistics.median(r) for who, r in rates.items()}
-    ratio = found["fused"] / found["keras"]
-    print(
-        f"rnn, {name}: fused {found['fused']:.0f}, keras {found['keras']:.0f} "
-        f"examples/s, ratio {ratio:.2f}",
-        file=sys.stderr,
+
+    def wait(run: Callable) -> None:
+        for gradient in run()[1]:
+            gradient.numpy()
+
+    seconds = in_turns(
+        {who: functools.partial(wait, run) for who, run in runs.items()},
+        RNN_ROUNDS,
     )
-    return {who: round(rate, 1) for who, rate in found.items()} | {
-        "fused_to_keras": round(ratio, 2)
-    }
+    facts = rates(seconds, batch, "examples")
+    ratio = seconds["keras"] / seconds["fused"]
+    return Row(f"rnn, {name}, fused to Keras", ratio, None, facts)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,91 @@ def test_any_number_of_devices_writes_the_same_bytes(tmp_path):
     assert contents(tmp_path / "2") == contents(tmp_path / "1")
 
 
+@pytest.fixture
+def short_windows(monkeypatch):
+    """Of two batches, so that the longest shard has three of them."""
+    name = "tfdistill.distillation.extraction._LENGTH_WINDOW"
+    monkeypatch.setattr(name, 2)
+
+
+def test_devices_have_batches_of_their_own_length(tmp_path, short_windows):
+    records = write_inputs(tmp_path / "in", "packed")
+    shapes = []
+    codec, added, writer = prepared(records, tmp_path / "1", "top_k(k=3)")
+
+    def ask(batch):
+        shapes.append(tuple(batch["input_ids"].shape))
+        return codec.encode({"logits": tf.zeros([2, 4, V])})
+
+    class Asked(OneDevice):
+        def compile_map(self, function):
+            return lambda batches: [ask(batch) for batch in batches]
+
+    extract_shards(
+        records,
+        None,
+        codec,
+        added,
+        writer,
+        replicas=Asked(),
+        batch_size=2,
+    )
+    # Every batch is whole, with copies at the end of a shard.
+    assert set(shapes) == {(2, 8), (2, 16)}
+    assert len(shapes) == sum(-(-size // 2) for size in SIZES)
+    for replicas, name in ((OneDevice(), "one"), (two_mirrored(), "two")):
+        extract(
+            records,
+            tmp_path / name,
+            "top_k(k=3)",
+            replicas=replicas,
+            batch_size=2,
+        )
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_windows_change_nothing_that_is_stored(tmp_path, short_windows):
+    """But last bits: log-probabilities are in whole floats here."""
+    records = write_inputs(tmp_path / "in", "packed")
+    spec = "top_k(k=3, bits=32)"
+    cut = extract(records, tmp_path / "cut", spec, batch_size=2)
+    whole = extract(records, tmp_path / "whole", spec, batch_size=9)
+    (cut, _), (whole, _) = read_examples(cut), read_examples(whole)
+    for name, values in whole.items():
+        np.testing.assert_allclose(cut[name], values, atol=2e-6, err_msg=name)
+
+
+def test_no_more_than_a_window_is_kept(tmp_path, short_windows):
+    records = write_inputs(tmp_path / "in", "packed")
+    codec, added, writer = prepared(records, tmp_path / "out", "top_k(k=3)")
+    kept = []
+
+    class Joining(Schema):
+        def join(self, example, more):
+            kept.append(kept[-1] - 1)
+            return super().join(example, more)
+
+    class Asked(OneDevice):
+        def compile_map(self, function):
+            def ask(batch):
+                kept.append((kept[-1] if kept else 0) + 1)
+                return codec.encode({"logits": tf.zeros([1, 4, V])})
+
+            return lambda batches: [ask(batch) for batch in batches]
+
+    extract_shards(
+        records,
+        None,
+        codec,
+        Joining(added.features),
+        writer,
+        replicas=Asked(),
+        batch_size=1,
+    )
+    assert len(kept) == 2 * sum(SIZES)
+    assert (min(kept), max(kept), kept[-1]) == (0, 2, 0)
+
+
 def test_a_rerun_does_only_what_is_missing_or_damaged(tmp_path):
     records = write_inputs(tmp_path / "in", "packed")
     extract(records, tmp_path / "whole", "top_k(k=3)")

@@ -314,3 +314,41 @@ def test_examples_of_like_length_are_dealt_out_together(uneven):
         shuffled += window != sorted(window, key=max)
     # Short batches do not all come first.
     assert shuffled > 4
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_evaluation_in_order_of_length(uneven, processes):
+    size = 4 // processes
+    streams = [
+        evaluation_batches(
+            uneven,
+            batch_size=4,
+            process_slice=(p * size, size),
+            length_window=WINDOW,
+        )
+        for p in range(processes)
+    ]
+    whole, seen, shapes = untrimmed(uneven), [], set()
+    for parts in zip(*streams, strict=True):
+        numbers = np.concatenate([p["record_index"].numpy() for p in parts])
+        real = numbers[numbers < 50]
+        longest = max(LENGTHS[n] for n in real)
+        for part in parts:
+            length = part["input_ids"].shape[1]
+            assert length - 16 < longest <= length
+            is_real = part["is_real_example"].numpy().astype(bool)
+            rows = part["record_index"].numpy()[is_real]
+            np.testing.assert_array_equal(
+                part["input_ids"].numpy()[is_real],
+                whole["input_ids"].numpy()[rows, :length],
+            )
+            shapes.add(length)
+        seen += real.tolist()
+    window = 4 * WINDOW
+    for start in range(0, 50, window):
+        part = range(50)[start : start + window]
+        # Those of one length come in their own order.
+        expected = sorted(part, key=lambda n: LENGTHS[n])
+        assert seen[start : start + window] == expected
+    # Closer together than those of batches in the order of the set.
+    assert {8, 40} <= shapes

@@ -390,3 +390,25 @@ def test_search_in_blocks_equals_a_full_search(k, width):
     np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-6)
     rest = 1 - np.exp(kept.numpy().astype(np.float64)).sum(-1)
     np.testing.assert_allclose(np.exp(tail), rest, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [0, 3])
+@pytest.mark.parametrize(("most", "size"), [(1, 1), (2000, 2), (5000, 7)])
+def test_logits_are_gone_over_in_parts(monkeypatch, k, most, size):
+    """As many rows of 640 as fit in, and go into 14."""
+    logits = np.random.default_rng(k).normal(size=(2, 7, 640)) * 5
+    logits = tf.constant(logits, tf.float32)
+    name = "tfdistill.records.top_k._MOST_AT_ONCE"
+    at_once = []
+
+    def top_k(rows, k):
+        at_once.append(rows.shape[0])
+        return tf.math.top_k(rows, k)
+
+    monkeypatch.setattr("tfdistill.records.top_k._top_k", top_k)
+    whole = split_top_k(logits, k)
+    monkeypatch.setattr(name, most)
+    parts = split_top_k(logits, k)
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert at_once == [14, *[size] * (14 // size)]

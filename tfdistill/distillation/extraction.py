@@ -6,6 +6,8 @@ damaged; the bytes come out the same.
 """
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,7 +27,11 @@ from tfdistill.records import (
     evaluation_batches,
 )
 from tfdistill.records.shards import Shard
-from tfdistill.replicas import Replicas, from_chief, share
+from tfdistill.replicas import Map, Replicas, from_chief, share
+
+# Batches of answers that are kept until their examples' turn has come: at
+# 100 KB an example, of 32 a batch, 100 MB.
+_LENGTH_WINDOW = 32
 
 
 def check_open(records: RecordSet) -> None:
@@ -100,7 +106,7 @@ def extract_shards(
         writer: The set to write; shards have the names of the inputs'.
         replicas: Where the teacher runs.
         batch_size: Examples in the batch of a device. Of more examples at
-            a time the last bits may be others.
+            a time, or others, the last bits may be others.
 
     Returns:
         `shards` and `examples` that this call has written, all processes
@@ -139,10 +145,11 @@ def extract_shards(
                     shard,
                     compiled,
                     added,
-                    batch_size * replicas.num_local,
+                    batch_size,
+                    replicas.num_local,
+                    progress,
                 ):
                     out.add_serialized(example)
-                    progress.advance(1)
     written = replicas.gather(f"{len(mine)} {total}")
     if replicas.process.is_chief:
         writer.finished = writer.finish()
@@ -153,26 +160,51 @@ def extract_shards(
 def _answered(
     records: RecordSet,
     shard: Shard,
-    ask: Any,
+    ask: Map,
     added: Schema,
     batch_size: int,
-) -> Any:
-    """Yield a shard's examples with the teacher's answers, serialised."""
+    num_devices: int,
+    progress: Progress,
+) -> Iterator[bytes]:
+    """Yield a shard's examples with the teacher's answers, serialised.
+
+    They are asked about in order of length, a window at a time, so that
+    little is padded, and come in their own order. Which examples make a
+    batch depends on the shard alone: the last bits of answers hang on it.
+    """
+    if shard.examples == 0:
+        return
     one = dataclasses.replace(records, shards=(shard,))
     before = records.shards[: records.shards.index(shard)]
     first = sum(other.examples for other in before)
-    serialized = records.schema.read([str(shard.path)]).batch(batch_size)
-    if shard.examples == 0:
-        return
     batches = evaluation_batches(
-        one, batch_size=batch_size, process_slice=(0, batch_size)
+        one,
+        batch_size=batch_size,
+        process_slice=(0, batch_size),
+        length_window=_LENGTH_WINDOW,
     )
-    for batch, inputs in zip(batches, serialized, strict=True):
-        # Draws of a codec belong to the example's place in the whole set.
-        batch["record_index"] += first
-        stored = encode_answers(ask(batch), batch, added)
-        for example, more in zip(inputs.numpy(), stored, strict=False):
-            yield added.join(example, more)
+    windows = records.schema.read([str(shard.path)]).batch(
+        batch_size * _LENGTH_WINDOW
+    )
+    for number, inputs in enumerate(windows):
+        mine = itertools.islice(batches, math.ceil(len(inputs) / batch_size))
+        stored: dict[int, bytes] = {}
+        while group := list(itertools.islice(mine, num_devices)):
+            places = [batch["record_index"].numpy() for batch in group]
+            for batch in group:
+                # Draws of a codec belong to the example's place in the set.
+                batch["record_index"] += first
+            for batch, answers, place in zip(
+                group, ask(group), places, strict=True
+            ):
+                found = encode_answers(answers, batch, added)
+                # Others are copies that fill up the last batch.
+                real = place[place < shard.examples]
+                stored |= zip(real.tolist(), found, strict=False)
+                progress.advance(len(real))
+        start = number * batch_size * _LENGTH_WINDOW
+        for place, example in enumerate(inputs.numpy(), start):
+            yield added.join(example, stored[place])
 
 
 def encode_answers(

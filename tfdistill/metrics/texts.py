@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sacrebleu
-from rouge_score.rouge_scorer import RougeScorer
 
 _ROUGE = ("rouge1", "rouge2", "rougeL")
 
@@ -65,6 +64,9 @@ def summary_metrics(
     Raises:
         ValueError: There are none, or not as many texts as references.
     """
+    # It takes long to import, and every command would wait for it.
+    from rouge_score.rouge_scorer import RougeScorer
+
     _check(texts, references)
     scorer = RougeScorer(_ROUGE)
     scores = [

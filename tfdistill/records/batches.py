@@ -9,6 +9,7 @@ A batch is padded to the longest example of the whole global batch, rounded
 up so that few shapes come by.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.record_set import RecordSet
-from tfdistill.records.schema import without_autotune
+from tfdistill.records.schema import Schema, without_autotune
 
 Batch = dict[str, tf.Tensor]
 # Called with a decoded batch and its examples' positions in the stream.
@@ -24,6 +25,7 @@ Transform = Callable[[Batch, tf.Tensor], Batch]
 
 _ROWS_AT_ONCE = 4096
 _BATCHES_AHEAD = 2
+_SCHEMAS_KEPT = 8
 _MOST_BATCHES_AT_A_TIME = 8
 # What batches are padded to; beyond, multiples of 128.
 _LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
@@ -160,6 +162,7 @@ def evaluation_batches(
     process_slice: tuple[int, int],
     rows: int | None = None,
     transform: Transform | None = None,
+    length_window: int = 1,
 ) -> Iterator[Batch]:
     """Yield every example exactly once, in the order of the set.
 
@@ -174,6 +177,8 @@ def evaluation_batches(
         rows: Examples and copies in a global batch; as many as examples
             where it is None.
         transform: Applied to the slice, for instance to mask it.
+        length_window: Batches whose examples come in order of their tokens;
+            1: all come in the order of the set.
 
     Yields:
         Decoded features, with `example_index` and `record_index`, int64
@@ -185,16 +190,27 @@ def evaluation_batches(
     if records.examples == 0:
         raise ValueError(f"{records.path} holds no examples.")
     records.check_readable()
-    stream = (
-        records.schema.read([str(s.path) for s in records.shards])
-        .enumerate()
-        .batch(batch_size)
-        .map(
-            lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
-        )
+    stream = records.schema.read([str(s.path) for s in records.shards])
+    stream, lengths = stream.enumerate(), []
+    if length_window > 1:
+
+        def sort(positions: tf.Tensor, serialized: tf.Tensor) -> tuple:
+            _, count_tokens = _graphs(records.schema)
+            order = tf.argsort(count_tokens(serialized), stable=True)
+            return tf.gather(positions, order), tf.gather(serialized, order)
+
+        stream = stream.batch(batch_size * length_window).map(sort).unbatch()
+        lengths = _close_lengths(records.schema.max_seq_length)
+    stream = stream.batch(batch_size).map(
+        lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
     )
     return decoded(
-        records, stream, lambda _: process_slice, transform, records.examples
+        records,
+        stream,
+        lambda _: process_slice,
+        transform,
+        records.examples,
+        lengths,
     )
 
 
@@ -233,13 +249,13 @@ def decoded(
     most = records.schema.max_seq_length
     grid = tf.constant(lengths or _up_to(most, _lengths(most)))
     targets = records.schema.feature("target_ids")
+    parse, count_tokens = _graphs(records.schema)
 
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
     ) -> Batch:
         # All processes pad alike, as dropout depends on the shape.
-        counts = records.schema.token_counts(numbered[1])
-        length = padded_length(counts, grid)
+        length = padded_length(count_tokens(numbered[1]), grid)
         start, size = slice_of(tf.shape(positions)[0])
         shape = [None if tf.is_tensor(size) else size]
         places = records.schema.target_counts(numbered[1])
@@ -247,7 +263,7 @@ def decoded(
             tf.ensure_shape(x[start : start + size], shape)
             for x in (positions, *numbered)
         )
-        batch = records.schema.decode(serialized, length)
+        batch = parse(serialized, length)
         if targets is not None:
             own = tf.constant(fine_grid(targets.length))
             batch = records.schema.trim_targets(
@@ -272,6 +288,19 @@ def decoded(
     return _guarded(records, without_autotune(dataset))
 
 
+@functools.lru_cache(maxsize=_SCHEMAS_KEPT)
+def _graphs(schema: Schema) -> tuple[Callable, Callable]:
+    """Returns how batches are parsed and their tokens are counted, as graphs.
+
+    Making them takes a second where examples have many features, and every
+    evaluation has a data set of its own.
+    """
+    return (
+        tf.function(schema.decode, autograph=False),
+        tf.function(schema.token_counts, autograph=False),
+    )
+
+
 def _batches_at_a_time() -> int:
     """Returns how many are decoded at once: the model needs cores too."""
     return max(1, min(_MOST_BATCHES_AT_A_TIME, (os.cpu_count() or 1) // 2))
@@ -293,6 +322,11 @@ def _up_to(most: int, lengths: Sequence[int]) -> list[int]:
 
 def _lengths(most: int) -> list[int]:
     return [*_LENGTHS, *range(640, most, 128)]
+
+
+def _close_lengths(most: int) -> list[int]:
+    """As `_lengths`, closer together where batches of like length are."""
+    return _up_to(most, sorted({*range(8, 64, 8), *_lengths(most)}))
 
 
 def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:

@@ -1,5 +1,7 @@
 """The K largest logits and the mass of the rest, in few passes over V."""
 
+import math
+
 import tensorflow as tf
 
 from tfdistill.records.log_probs import NO_MASS
@@ -7,6 +9,9 @@ from tfdistill.records.log_probs import NO_MASS
 _BLOCK = 64
 # Below this many blocks per kept logit, blocks save nothing.
 _BLOCKS_PER_KEPT = 8
+# Logits that are gone over at a time: of more, the copies that passes make
+# would be several times the model's own memory.
+_MOST_AT_ONCE = 1 << 22
 
 
 def split_top_k(
@@ -25,7 +30,38 @@ def split_top_k(
         mass would be rounding noise, or negative, for a confident teacher.
     """
     outer = tf.shape(logits)[:-1]
-    rows = tf.reshape(tf.cast(logits, tf.float32), [-1, logits.shape[-1]])
+    rows = tf.reshape(logits, [-1, logits.shape[-1]])
+    kept, rest = tf.concat([outer, [k]], 0), outer
+    size = _rows_at_once(logits.shape)
+    if size is None:
+        log_probs, ids, log_rest = _split(rows, k)
+    else:
+        log_probs, ids, log_rest = tf.map_fn(
+            lambda start: _split(rows[start : start + size], k),
+            tf.range(0, math.prod(logits.shape[:-1]), size),
+            fn_output_signature=(tf.float32, tf.int32, tf.float32),
+            parallel_iterations=1,
+        )
+    return (
+        tf.reshape(log_probs, kept),
+        tf.reshape(ids, kept),
+        tf.reshape(log_rest, rest),
+    )
+
+
+def _rows_at_once(shape: tf.TensorShape) -> int | None:
+    """Returns a part of all rows, or None where they are few or unknown."""
+    if not shape.is_fully_defined():
+        return None
+    count, most = math.prod(shape[:-1]), _MOST_AT_ONCE // shape[-1]
+    if count <= most:
+        return None
+    return max(n for n in range(1, max(most, 1) + 1) if count % n == 0)
+
+
+def _split(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """As `split_top_k`, of `[R, V]`."""
+    rows = tf.cast(rows, tf.float32)
     kept, ids = _top_k(rows, k)
     largest = kept[:, :1] if k else tf.reduce_max(rows, 1, keepdims=True)
     masses = tf.exp(rows - largest)
@@ -42,11 +78,7 @@ def split_top_k(
         rest > 0, tf.math.log(rest) - tf.math.log(all_mass), NO_MASS
     )
     log_probs = kept - largest - tf.math.log(all_mass)[:, None]
-    return (
-        tf.reshape(tf.minimum(log_probs, 0.0), tf.concat([outer, [k]], 0)),
-        tf.reshape(ids, tf.concat([outer, [k]], 0)),
-        tf.reshape(log_rest, outer),
-    )
+    return tf.minimum(log_probs, 0.0), ids, log_rest
 
 
 def _top_k(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -9,6 +9,7 @@ from tfdistill.replicas.choice import make_replicas
 from tfdistill.replicas.compression import COMPRESSIONS, sum_compressed
 from tfdistill.replicas.one_device import OneDevice
 from tfdistill.replicas.replicas import (
+    Map,
     Replicas,
     from_chief,
     gather_rows,
@@ -18,6 +19,7 @@ from tfdistill.replicas.replicas import (
 
 __all__ = [
     "COMPRESSIONS",
+    "Map",
     "OneDevice",
     "Replicas",
     "check_same",

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfdistill.launcher import Process
-from tfdistill.replicas.replicas import Step, Tree, by_type, check_divides
+from tfdistill.replicas.replicas import Map, Step, Tree, by_type, check_divides
 
 
 class Horovod:
@@ -55,9 +55,10 @@ class Horovod:
         """As `Replicas`."""
         return tf.function(step, autograph=False)
 
-    def compile_map(self, function: Step) -> Step:
+    def compile_map(self, function: Step) -> Map:
         """As `Replicas`."""
-        return tf.function(function, autograph=False)
+        compiled = tf.function(function, autograph=False)
+        return lambda batches: [compiled(batch) for batch in batches]
 
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfdistill.launcher import Process
-from tfdistill.replicas.replicas import Step, Tree
+from tfdistill.replicas.replicas import Map, Step, Tree
 
 
 class OneDevice:
@@ -30,9 +30,10 @@ class OneDevice:
         """As `Replicas`."""
         return tf.function(step, autograph=False)
 
-    def compile_map(self, function: Step) -> Step:
+    def compile_map(self, function: Step) -> Map:
         """As `Replicas`."""
-        return tf.function(function, autograph=False)
+        compiled = tf.function(function, autograph=False)
+        return lambda batches: [compiled(batch) for batch in batches]
 
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""

@@ -12,6 +12,7 @@ from tfdistill.launcher import Process
 
 Tree = Any
 Step = Callable[[dict[str, tf.Tensor]], Tree]
+Map = Callable[[Sequence[dict[str, tf.Tensor]]], list[Tree]]
 
 
 class Replicas(Protocol):
@@ -46,11 +47,12 @@ class Replicas(Protocol):
         local replica returned; steps return what is the same on all.
         """
 
-    def compile_map(self, function: Step) -> Step:
-        """Turn a function of examples into a graph, without collectives.
+    def compile_map(self, function: Step) -> Map:
+        """Turn a function of a batch into a graph, without collectives.
 
-        The result takes whole batches, of this process alone, and returns
-        the function's values of every example, in their order.
+        The result takes batches of this process, `num_local` at most and of
+        any shapes, gives each to a device, and returns the function's value
+        of each.
         """
 
     def sum(self, tensors: Tree) -> Tree:

@@ -1,6 +1,6 @@
 """Replicas on TensorFlow's own strategies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfdistill.launcher import Process
-from tfdistill.replicas.replicas import Step, Tree, by_type, check_divides
+from tfdistill.replicas.replicas import Map, Step, Tree, by_type, check_divides
 
 
 class Strategy:
@@ -50,12 +50,21 @@ class Strategy:
             lambda x: self._local(x)[0], run(batch)
         )
 
-    def compile_map(self, function: Step) -> Step:
+    def compile_map(self, function: Step) -> Map:
         """As `Replicas`."""
-        run = self._compiled(function)
-        return lambda batch: tf.nest.map_structure(
-            lambda x: tf.concat(self._local(x), 0), run(batch)
-        )
+        run = self._on_all(function)
+
+        def on_each(batches: Sequence[dict[str, tf.Tensor]]) -> list[Tree]:
+            # Devices that would have none do another's.
+            spare = self.num_local - len(batches)
+            placed = self._distribute([*batches, *[batches[0]] * spare])
+            said = run(placed)
+            return [
+                tf.nest.map_structure(lambda x, i=i: self._local(x)[i], said)
+                for i in range(len(batches))
+            ]
+
+        return on_each
 
     def sum(self, tensors: Tree) -> Tree:
         """As `Replicas`."""
@@ -124,25 +133,39 @@ class Strategy:
         return self._strategy.run(on_one, (tensors,))
 
     def _compiled(self, step: Step) -> Step:
+        run = self._on_all(step)
+        return lambda batch: run(self._distribute(self._parts(batch)))
+
+    def _on_all(self, step: Step) -> Callable[[Tree], Tree]:
         @tf.function(autograph=False)
         def on_all(placed: Tree) -> Tree:
             return self._strategy.run(step, (placed,))
 
-        return lambda batch: on_all(self._place(batch))
+        return on_all
 
     def _local(self, value: Tree) -> Sequence[tf.Tensor]:
         return self._strategy.experimental_local_results(value)
 
-    def _place(self, batch: dict[str, tf.Tensor]) -> Tree:
-        def part(context: Any, x: tf.Tensor) -> tf.Tensor:
+    def _parts(self, batch: dict[str, tf.Tensor]) -> list[dict[str, tf.Tensor]]:
+        """Cut a batch into the local replicas' parts."""
+        for x in batch.values():
             check_divides(x.shape[0], self.num_local)
-            size = x.shape[0] // self.num_local
-            start = context.replica_id_in_sync_group % self.num_local * size
-            return x[start : start + size]
+        parts = {k: tf.split(x, self.num_local) for k, x in batch.items()}
+        return [
+            {k: x[i] for k, x in parts.items()} for i in range(self.num_local)
+        ]
+
+    def _distribute(self, parts: Sequence[dict[str, tf.Tensor]]) -> Tree:
+        """Give each local replica its own."""
+
+        def own(context: Any, name: str) -> tf.Tensor:
+            return parts[context.replica_id_in_sync_group % self.num_local][
+                name
+            ]
 
         return {
             name: self._strategy.experimental_distribute_values_from_function(
-                lambda context, x=x: part(context, x)
+                lambda context, name=name: own(context, name)
             )
-            for name, x in batch.items()
+            for name in parts[0]
         }
