@@ -58,6 +58,11 @@ def holds_anything(folder: pathlib.Path) -> bool:
     return any(path.suffix != _PARTIAL for path in folder.iterdir())
 
 
+def is_name(text: str) -> bool:
+    """Returns whether a text names something in a folder, and not elsewhere."""
+    return text == pathlib.PurePath(text).name and text not in ("", "..")
+
+
 def _flush(path: pathlib.Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -46,6 +46,10 @@ def articles(path):
     return [(a.title, a.text) for a in Wikipedia(str(path))]
 
 
+def sentences(path):
+    return [a.sentences() for a in Wikipedia(str(path))]
+
+
 def pages_of(data):
     """Titles and last texts of articles, by the standard library alone."""
     found = []
@@ -87,7 +91,7 @@ def test_harmed_archives(tmp_path, pack, unpack):
         for draw in cases(str(len(packed)), 2000):
             data = harmed(packed, draw, (b"BZh9", b"\x1f\x8b"))
             path.write_bytes(data)
-            read = found.of(lambda: articles(path), path)
+            read = found.of(path, articles, path)
             # The first bytes say what a file is: others are plain text.
             if read is not None and data[:3] == packed[:3]:
                 plain.write_bytes(unpack(data))
@@ -101,7 +105,7 @@ def test_harmed_xml(tmp_path):
         for draw in cases("xml", 3000):
             data = harmed(DUMP, draw, WORDS)
             path.write_bytes(bz2.compress(data))
-            read = found.of(lambda: articles(path), path)
+            read = found.of(path, articles, path)
             if read is None or not data.lstrip().startswith(b"<"):
                 continue
             assert read == pages_of(data), data
@@ -125,9 +129,7 @@ def test_sentences_of_harmed_wikitext(tmp_path):
                     b"<text/>", f"<text>{html.escape(text)}</text>".encode()
                 )
             )
-            read = found.of(
-                lambda: [a.sentences() for a in Wikipedia(str(path))], path
-            )
+            read = found.of(path, sentences, path)
             if read is not None:
                 for sentence in [x for y in read for x in y]:
                     assert "\n" not in sentence and sentence.strip()
@@ -144,7 +146,7 @@ def test_harmed_json_lines(tmp_path):
             if draw.random() < 0.5:
                 data = harmed(data, draw)
             path.write_bytes(data)
-            read = found.of(lambda: articles(path), path)
+            read = found.of(path, articles, path)
             if read is None or not data.lstrip(
                 b"\xef\xbb\xbf\r\n\t "
             ).startswith(b"{"):
@@ -187,6 +189,6 @@ def test_bombs_are_refused_in_little_memory(tmp_path, data, says):
     path = tmp_path / "dump"
     path.write_bytes(data)
     with hostile_reading() as found:
-        assert found.of(lambda: articles(path), path) is None
+        assert found.of(path, articles, path) is None
     (line,) = found.lines
     assert says in line

@@ -39,7 +39,7 @@ def test_harmed_bytes(tmp_path):
         for draw in cases("questions", 2000):
             data = harmed(good, draw, WORDS)
             path.write_bytes(data)
-            file = found.of(lambda: read_questions(path), path)
+            file = found.of(path, read_questions, path)
             if file is not None:
                 check(file, data)
     assert found.read > 50 and found.refused > 1000
@@ -52,7 +52,7 @@ def test_values_of_other_types(tmp_path):
         for draw in cases("types", 3000):
             data = json.dumps(retyped(good, draw))
             path.write_text(data, "utf-8")
-            file = found.of(lambda: read_questions(path), path)
+            file = found.of(path, read_questions, path)
             if file is not None:
                 check(file, data)
     assert found.read > 50 and found.refused > 500

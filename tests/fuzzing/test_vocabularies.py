@@ -30,7 +30,7 @@ def test_word_pieces(tmp_path):
         for draw in cases("word pieces", 3000):
             data = harmed(good, draw, WORDS)
             path.write_bytes(data)
-            made = found.of(lambda: read_tokenizer(path, {}), path)
+            made = found.of(path, read_tokenizer, path, {})
             if made is None:
                 continue
             assert list(made.vocabulary) == lines(data)
@@ -59,7 +59,7 @@ def test_byte_pairs(tmp_path, harms):
                 lists = harmed(merges, draw, ("Ġ".encode(), b"he t"))
             path.write_bytes(content)
             path.with_name("merges.txt").write_bytes(lists)
-            made = found.of(lambda: read_tokenizer(path, {}), tmp_path)
+            made = found.of(tmp_path, read_tokenizer, path, {})
             if made is None:
                 continue
             right = json.loads(content)
@@ -80,9 +80,7 @@ def test_words(tmp_path):
         for draw in cases("words", 2000):
             data = harmed(good, draw, WORDS)
             path.write_bytes(data)
-            made = found.of(
-                lambda: read_words(tmp_path, {"do_lower_case": True}), path
-            )
+            made = found.of(path, read_words, tmp_path, {"do_lower_case": True})
             if made is not None:
                 assert list(made.vocabulary) == lines(data)
     assert found.read > 100 and found.refused > 200
@@ -102,7 +100,7 @@ def test_pieces_with_join_marks(tmp_path, name):
                 (tmp_path / file).write_text(text, "utf-8")
             data = harmed(texts[name].encode(), draw, WORDS)
             (tmp_path / name).write_bytes(data)
-            made = found.of(lambda: read_pieces(tmp_path, {}), tmp_path)
+            made = found.of(tmp_path, read_pieces, tmp_path, {})
             if made is not None and name == PIECES:
                 assert list(made.vocabulary) == lines(data)
     assert found.read > 50 and found.refused > 100
@@ -116,7 +114,7 @@ def test_sentence_pieces(tmp_path):
         for draw in cases("sentence pieces", 2000):
             data = harmed(good, draw)
             path.write_bytes(data)
-            made = found.of(lambda: read_pieces(path, {}), path)
+            made = found.of(path, read_pieces, path, {})
             if made is None:
                 continue
             again = sentencepiece.SentencePieceProcessor(model_proto=data)

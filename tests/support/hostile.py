@@ -20,7 +20,7 @@ from tfdistill.config.command import known_failures, one_line
 
 # Of a reader of files of kilobytes, all that it imports included.
 MOST_BYTES = 512 << 20
-MOST_SECONDS = 20
+MOST_SECONDS = 60
 _FORBIDDEN = {
     "pickle.find_class",
     "socket.connect",
@@ -209,15 +209,22 @@ class Outcomes:
     refused: int = 0
     lines: set[str] = dataclasses.field(default_factory=set)
 
-    def of(self, read: Callable[[], Any], names: str | pathlib.Path) -> Any:
+    def of(
+        self,
+        names: str | pathlib.Path,
+        read: Callable[..., Any],
+        *arguments: Any,
+    ) -> Any:
         """Returns what a reader gives, None if it refuses as it should.
 
         Args:
-            read: Reads it, and never gives None.
             names: What a refusal has to name: the file or its folder.
+            read: The reader, which never gives None.
+            *arguments: What it is called with.
         """
+        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
         try:
-            value = read()
+            value = read(*arguments)
         except MemoryError as error:
             raise AssertionError("it took all memory") from error
         except (flags.Error, *known_failures()) as error:
@@ -229,6 +236,8 @@ class Outcomes:
             if len(self.lines) < 500:
                 self.lines.add(line)
             return None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         assert value is not None
         self.read += 1
         return value
@@ -246,10 +255,8 @@ def hostile_reading(outside: str = "") -> Iterator[Outcomes]:
     _watched.append(events)
     former = signal.signal(signal.SIGALRM, _too_long)
     try:
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS * 6)
         yield Outcomes()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
         _watched.remove(events)
     for event, arguments in events:

@@ -24,6 +24,7 @@ EXIT_USAGE = 2
 _SECONDS_FOR_THE_CHIEF = 2.0
 # Of a message: what a file holds can be quoted in it.
 _MOST_CHARACTERS = 2000
+_LONGEST_NAME = 100
 
 
 class Printed(dict[str, Any]):
@@ -286,6 +287,9 @@ def _read_flags(argv: list[str], values: flags.FlagValues) -> list[str]:
         given = values.read_flags_from_files(source)
         for argument in given:
             name = argument.lstrip("-").partition("=")[0]
+            if argument.startswith("-") and len(name) > _LONGEST_NAME:
+                # absl looks for similar names by a recursion.
+                raise ValueError(f"Unknown command line flag '{name:.60}…'.")
             if argument.startswith("-") and name in values:
                 values[name].unparse()
         rest += values([argv[0], *given])[1:]
