@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import random
 
 import pytest
 
