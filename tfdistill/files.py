@@ -7,9 +7,11 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 StrPath = str | os.PathLike[str]
+# A line of a table or an article is held in memory as a whole.
+MOST_LINE_BYTES = 1 << 26
 _PARTIAL = ".partial"
 
 
@@ -56,12 +58,38 @@ def holds_anything(folder: pathlib.Path) -> bool:
     return any(path.suffix != _PARTIAL for path in folder.iterdir())
 
 
+def is_name(text: str) -> bool:
+    """Returns whether a text names something in a folder, and not elsewhere."""
+    return text == pathlib.PurePath(text).name and text not in ("", "..")
+
+
 def _flush(path: pathlib.Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lines_of(path: StrPath, file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines with their ends, as they arrive.
+
+    Args:
+        path: Name of the file, for messages.
+        file: Its bytes.
+
+    Raises:
+        ValueError: A line is longer than `MOST_LINE_BYTES`.
+    """
+    number = 0
+    while line := file.readline(MOST_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MOST_LINE_BYTES:
+            raise ValueError(
+                f"{path}: line {number} is longer than {MOST_LINE_BYTES:,} "
+                "bytes."
+            )
+        yield line
 
 
 def sha256_of(path: StrPath) -> str:

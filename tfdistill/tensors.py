@@ -71,7 +71,7 @@ def _with_checksums(
 
 
 def load_tensors(
-    path: StrPath, prefix: str = ""
+    path: StrPath, prefix: str = "", *, needs_checksums: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read the arrays of a safetensors file.
 
@@ -82,6 +82,8 @@ def load_tensors(
     Args:
         path: The file.
         prefix: Read only tensors whose name begins with this.
+        needs_checksums: Whether to refuse a file without check sums, as one
+            that was not written here, or not left as it was.
 
     Returns:
         Arrays by name, and the metadata given to `save_tensors`.
@@ -92,12 +94,15 @@ def load_tensors(
         OSError: It cannot be read.
     """
     header = _read_header(path)
-    metadata = dict(header.pop(_METADATA, {}))
     try:
-        checksums = json.loads(metadata.pop(_CHECKSUMS, "{}"))
+        # It refuses metadata that are no texts by name.
         arrays = _read_arrays(path, header, prefix)
+        metadata = dict(header.pop(_METADATA, None) or {})
+        checksums = dict(json.loads(metadata.pop(_CHECKSUMS, "{}")))
     except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
+    if needs_checksums and not checksums:
+        raise ValueError(f"{path} is damaged: it has no check sums.")
     if checksums:
         actual = {name: _checksum(array) for name, array in arrays.items()}
         actual[_METADATA] = _metadata_checksum(metadata)

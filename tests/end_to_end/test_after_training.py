@@ -159,7 +159,7 @@ EXPORT = (
     "--task=sst2 --run_dir={c}/students/1 --eval_records={c}/dev "
     "--data_dir={c}/SST-2 "
 )
-FORMATS = ("preset", "saved_model", "tflite", "tflite_int8")
+FORMATS = ("preset", "saved_model", "tflite", "tflite_int8", "onnx")
 
 
 def export(c, format):
@@ -250,7 +250,7 @@ def test_export_refuses(c):
     (c / "moved/dev.tsv").write_text("sentence\tlabel\na film\t1\n")
     for flags, message in (
         ("--task=sst2 --run_dir={c}/students/1 --output={c}/x", "eval_records"),
-        (EXPORT + "--format=onnx --output={c}/x", "--format=onnx is not one"),
+        (EXPORT + "--format=coreml --output={c}/x", "coreml is not one of"),
         (EXPORT + "--run_dir={c}/SST-2 --output={c}/x", "no model folder"),
         (EXPORT + "--task=mlm --output={c}/x", "was made for --task=sst2"),
         (

@@ -83,7 +83,9 @@ def run(c, command, flags):
 EXPORT = TABLES + "--run_dir={c}/model --eval_records={c}/dev "
 
 
-@pytest.mark.parametrize("format", ["preset", "saved_model", "tflite_int8"])
+@pytest.mark.parametrize(
+    "format", ["preset", "saved_model", "tflite_int8", "onnx"]
+)
 def test_scores_of_pairs_are_exported(c, format):
     flags = f"{EXPORT} --format={format} --output={{c}}/{format}"
     made = run(c, "export", flags)

@@ -451,38 +451,3 @@ class TestWriting:
     def test_json_lines_need_names(self, tmp_path, header):
         with pytest.raises(ValueError, match="a name for each column"):
             write_rows(tmp_path / "t.jsonl", [("x", "y")], header)
-
-
-GOOD = {
-    "tsv": 'index\ta\tb\tlabel\r\n0\tA "a.\tÉ\u2028b\t1\r\n1\tC\tD\t0\r\n' * 3,
-    "csv": 'index,a,b,label\n0,"A ""a"", b\nc",É,1\n1,C,D,0\n' * 3,
-    "jsonl": '{"index": 0, "a": "A \\u00e9", "b": "É", "label": 1}\n' * 5,
-}
-
-
-@pytest.mark.parametrize("kind", GOOD)
-def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, kind):
-    rng = random.Random(kind)
-    path = tmp_path / "t"
-    columns = Columns(first="a", second="b", label="label", index="index")
-    good = GOOD[kind].encode()
-    num_refused = 0
-    for _ in range(300):
-        data = bytearray(good)
-        if rng.random() < 0.5:
-            start = rng.randrange(len(data))
-            del data[start : start + rng.randrange(1, len(data))]
-        for _ in range(rng.randrange(1, 4)):
-            if data:
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        path.write_bytes(data)
-        try:
-            rows = read(path, columns, kind=kind)
-        except ValueError as error:
-            assert type(error) is ValueError
-            assert len(str(error).splitlines()) == 1
-            assert str(error).startswith(str(path))
-            num_refused += 1
-        else:
-            assert all(isinstance(row.first, str) for row in rows)
-    assert 30 < num_refused < 300

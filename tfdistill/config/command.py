@@ -22,6 +22,9 @@ from tfdistill.launcher import Process, this_process
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 _SECONDS_FOR_THE_CHIEF = 2.0
+# Of a message: what a file holds can be quoted in it.
+_MOST_CHARACTERS = 2000
+_LONGEST_NAME = 100
 
 
 class Printed(dict[str, Any]):
@@ -89,7 +92,7 @@ def run_command(
                 "but this command makes its own (--num_processes)."
             )
     except (flags.Error, ValueError, OSError) as error:
-        _fail(process, command, _in_one_line(error, usage), EXIT_USAGE)
+        _fail(process, command, one_line(error, usage), EXIT_USAGE)
     verbose = int(values["verbosity"].value) > 0
     started = time.monotonic()
     try:
@@ -97,13 +100,13 @@ def run_command(
     except KeyboardInterrupt as error:
         _fail(process, command, str(error) or "interrupted", 130)
     except Exception as error:
-        if isinstance(error, _failures()) and not verbose:
+        if isinstance(error, known_failures()) and not verbose:
             status = (
                 EXIT_USAGE
                 if isinstance(error, FlagNeededError)
                 else EXIT_FAILED
             )
-            _fail(process, command, _in_one_line(error, usage), status)
+            _fail(process, command, one_line(error, usage), status)
         if process.is_alone:
             raise
         _fail(process, command, traceback.format_exc(), EXIT_FAILED)
@@ -139,7 +142,7 @@ def read_options(
     try:
         values, given = _parse(["", *arguments])
     except flags.Error as error:
-        raise ValueError(_in_one_line(error)) from None
+        raise ValueError(one_line(error)) from None
     _refuse(given)
     return [_build(group, values) for group in groups]
 
@@ -195,7 +198,7 @@ def _fail(
     os._exit(status)
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def known_failures() -> tuple[type[Exception], ...]:
     """Returns the exceptions that input or machine cause; others are bugs."""
     known = (ValueError, OSError, FloatingPointError, MemoryError)
     # Not every command needs TensorFlow, which takes seconds to import.
@@ -203,7 +206,20 @@ def _failures() -> tuple[type[Exception], ...]:
     return (*known, tensorflow.errors.OpError) if tensorflow else known
 
 
-def _in_one_line(error: Exception, usage: str = "") -> str:
+def one_line(error: Exception, usage: str = "") -> str:
+    """Returns what is printed of an error: one line, safe for a terminal.
+
+    Args:
+        error: One of `known_failures`, or of absl's flags.
+        usage: An example of a right call, for a flag that is needed.
+    """
+    text = _visible(_told(error, usage))
+    return (
+        text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+    )
+
+
+def _told(error: Exception, usage: str) -> str:
     if usage and isinstance(error, FlagNeededError):
         return f"{error} Example: {usage}"
     if isinstance(error, OSError) and error.filename:
@@ -218,6 +234,11 @@ def _in_one_line(error: Exception, usage: str = "") -> str:
     # absl begins some of its messages like this.
     message = " ".join(str(error).split()).removeprefix("ERROR:: ")
     return message or name
+
+
+def _visible(text: str) -> str:
+    """Escape what would steer a terminal: it can come from any file."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _parse(argv: list[str]) -> tuple[flags.FlagValues, list[str]]:
@@ -270,6 +291,9 @@ def _read_flags(argv: list[str], values: flags.FlagValues) -> list[str]:
         given = values.read_flags_from_files(source)
         for argument in given:
             name = argument.lstrip("-").partition("=")[0]
+            if argument.startswith("-") and len(name) > _LONGEST_NAME:
+                # absl looks for similar names by a recursion.
+                raise ValueError(f"Unknown command line flag '{name:.60}…'.")
             if argument.startswith("-") and name in values:
                 values[name].unparse()
         rest += values([argv[0], *given])[1:]

@@ -157,8 +157,8 @@ class Export(Options):
     format: str = option(
         "preset",
         "preset (of keras-nlp), saved_model (text in, tokenizer inside), "
-        "tflite, or tflite_int8 (weights of 8 bits).",
-        choices=("preset", "saved_model", "tflite", "tflite_int8"),
+        "tflite, tflite_int8 (weights of 8 bits), or onnx.",
+        choices=("preset", "saved_model", "tflite", "tflite_int8", "onnx"),
     )
 
 

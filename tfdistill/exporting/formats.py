@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfdistill.exporting import keras_preset, saved_model, tflite
+from tfdistill.exporting import keras_preset, onnx, saved_model, tflite
 from tfdistill.exporting.examples import RealExamples
 from tfdistill.models.formats import LoadedModel
 
@@ -61,5 +61,12 @@ FORMATS: dict[str, Format] = {
         is_exact=False,
         reads_text=False,
         usage=tflite.USAGE,
+    ),
+    "onnx": Format(
+        onnx.write,
+        onnx.run,
+        is_exact=True,
+        reads_text=False,
+        usage=onnx.USAGE,
     ),
 }

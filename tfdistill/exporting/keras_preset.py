@@ -35,7 +35,7 @@ def run(folder: pathlib.Path, examples: RealExamples) -> np.ndarray:
     import keras_hub
 
     model = keras_hub.models.TextClassifier.from_preset(
-        str(folder), preprocessor=None
+        str(folder.resolve()), preprocessor=None
     )
     names = {
         "token_ids": "input_ids",

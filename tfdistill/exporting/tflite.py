@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.exporting.examples import INPUTS, RealExamples
+from tfdistill.exporting.files import write_beside
 from tfdistill.models.formats import LoadedModel
 from tfdistill.progress import Progress
 
@@ -64,12 +65,7 @@ def _write(
         content = converter.convert()
     folder.mkdir()
     (folder / _FILE).write_bytes(content)
-    for name, vocabulary in loaded.tokenizer.files().items():
-        (folder / name).write_bytes(vocabulary)
-    if loaded.labels:
-        (folder / "labels.txt").write_text(
-            "".join(f"{label}\n" for label in loaded.labels), "utf-8"
-        )
+    write_beside(loaded, folder)
 
 
 def run(folder: pathlib.Path, examples: RealExamples) -> np.ndarray:

@@ -4,6 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
+# What a file says is tried, so it must not take for ever.
+_MOST_LAYERS = 1000
+_LARGEST = (1 << 31) - 1
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh", "linear")
 
 
@@ -95,16 +98,22 @@ def check_types(config: Any, whose: str) -> None:
         whose: What it is of, for messages.
 
     Raises:
-        ValueError: A field is of another type.
+        ValueError: A field is of another type, or a number beyond reason.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         kind = type(field.default)
-        if kind is float and type(value) is int:
+        # Larger ones may not fit in a float.
+        if kind is float and type(value) is int and abs(value) <= _LARGEST:
             value = float(value)
             object.__setattr__(config, field.name, value)
         if type(value) is not kind:
             raise ValueError(
-                f"{field.name}={value!r} of {whose} is not of type "
+                f"{field.name}={value!r:.60} of {whose} is not of type "
                 f"{kind.__name__}."
+            )
+        most = _MOST_LAYERS if field.name == "num_layers" else _LARGEST
+        if kind is int and value > most:
+            raise ValueError(
+                f"{field.name}={value!r:.60} of {whose} is more than {most:,}."
             )

@@ -232,7 +232,7 @@ def build_student(
         pieces = cast(SharedPieces, tokenizer)
         if _is_folder(spec_or_path):
             return load_generator(spec_or_path, pieces, seed, kind)
-        spec = parse_spec(spec_or_path, STUDENTS)
+        spec = _parse(spec_or_path)
         return make_generator(spec, pieces, seed, kind)
     if _is_folder(spec_or_path):
         student = load_model(
@@ -248,7 +248,7 @@ def build_student(
                 else _NO_WORDS.format(spec_or_path)
             )
         return student
-    spec = parse_spec(spec_or_path, STUDENTS)
+    spec = _parse(spec_or_path)
     if isinstance(tokenizer, CausalTokenizer):
         return _of_language(spec, tokenizer, seed)
     if spec.name in LANGUAGE_MODELS:
@@ -332,6 +332,16 @@ def _of_words(
         parts=frozenset(),
         fingerprint=fingerprint(weights, config),
     )
+
+
+def _parse(spec: str) -> Spec:
+    if not re.match(r"\s*\w*\s*(\(|$)", spec):
+        # Most likely the name of a model that others would download.
+        raise ValueError(
+            f"There is no model folder {spec}, and nothing is downloaded. A "
+            f"new model is one of {', '.join(sorted(STUDENTS))}."
+        )
+    return parse_spec(spec, STUDENTS)
 
 
 def _is_folder(spec_or_path: str) -> bool:

@@ -19,6 +19,8 @@ CODES: dict[str, Code] = {
     "log_probs16": LogProbs(16),
 }
 
+_LARGEST = 1 << 31
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feature:
@@ -53,6 +55,23 @@ class Feature:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind = field.type if isinstance(field.type, type) else tuple
+            if type(value) is not kind:
+                raise ValueError(
+                    f"{field.name}={value!r:.60} of a feature is not of type "
+                    f"{kind.__name__}."
+                )
+        for size in (self.length, self.limit, *self.axes):
+            if size not in ("L", "P") and not (
+                type(size) is int and 0 <= size <= _LARGEST
+            ):
+                raise ValueError(
+                    f"{size!r:.60} is no size of the feature {self.name!r:.60}."
+                )
+        if not self.name:
+            raise ValueError("A feature has no name.")
         if self.code not in CODES:
             raise ValueError(
                 f"Unknown code {self.code!r}. Known: {', '.join(CODES)}."
@@ -156,3 +175,18 @@ def checked(feature: Feature, values: np.ndarray | None) -> np.ndarray:
             f"{values.min()} to {values.max()}."
         )
     return values
+
+
+def within_limit(values: tf.Tensor, feature: Feature) -> tf.Tensor:
+    """Refuse integers out of range, which a GPU would read past its end."""
+    wrong = tf.boolean_mask(values, (values < 0) | (values >= feature.limit))
+    check = tf.debugging.Assert(
+        tf.size(wrong) == 0,
+        [
+            f"{feature.name} holds",
+            wrong[:1],
+            f"where 0 to {feature.limit - 1} are expected",
+        ],
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(values)

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfdistill.files import read_json, sha256_of, write_json
+from tfdistill.files import is_name, read_json, sha256_of, write_json
 
 FORMAT = "tfdistill records"
 VERSION = 2
@@ -24,6 +24,21 @@ _HASHED = {
     "fingerprint": "the vocabulary of words",
     "teacher": "the teacher's weights",
     "records": "the records that the teacher was asked about",
+}
+
+_OF_A_FILE = {"name": str, "bytes": int, "sha256": str}
+_LISTED = {"files": _OF_A_FILE, "shards": {**_OF_A_FILE, "examples": int}}
+# What the identity says, where it says it.
+_OF_THE_IDENTITY = {
+    "task": str,
+    "tokenizer": str,
+    "split": str,
+    "submission": str,
+    "num_classes": int,
+    "labels": list,
+    "metrics": list,
+    "settings": dict,
+    "teacher_shape": dict,
 }
 
 
@@ -69,8 +84,9 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     )
     if path.read_text("utf-8") != written + "\n":
         raise ValueError(f"{path} is damaged: it is not as it was written.")
+    _check_types(path, manifest)
     for entry in (*manifest["shards"], *manifest["files"]):
-        listed = folder / pathlib.PurePath(entry["name"]).name
+        listed = folder / entry["name"]
         if not listed.exists():
             raise ValueError(f"{listed} is missing; {path} lists it.")
         size = listed.stat().st_size
@@ -82,6 +98,42 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         if entry in manifest["files"] and sha256_of(listed) != entry["sha256"]:
             raise ValueError(f"{listed} was changed: its SHA-256 is another.")
     return manifest | {"digest": stated}
+
+
+def _check_types(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that has a digest but was written by others."""
+
+    def refuse(what: str) -> None:
+        raise ValueError(f"{path} is no manifest of records: {what}.")
+
+    for kind, types in _LISTED.items():
+        entries = manifest.get(kind)
+        if not isinstance(entries, list):
+            refuse(f"it has no list of {kind}")
+            continue
+        for entry in entries:
+            if not isinstance(entry, dict) or any(
+                type(entry.get(name)) is not type_
+                for name, type_ in types.items()
+            ):
+                refuse(f"{entry!r:.60} is no entry of {kind}")
+            if not is_name(entry["name"]):
+                refuse(f"{entry['name']!r:.60} is not beside it")
+            if entry["bytes"] < 0 or not 0 <= entry.get("examples", 0) < 2**62:
+                refuse(f"{entry['name']} cannot have that size")
+    names = [entry["name"] for kind in _LISTED for entry in manifest[kind]]
+    if len(set(names)) < len(names):
+        refuse("a file is listed twice")
+    identity = manifest.get("identity")
+    if not isinstance(identity, dict):
+        refuse("it does not say what made them")
+        return
+    for name, type_ in _OF_THE_IDENTITY.items():
+        if name in identity and type(identity[name]) is not type_:
+            refuse(f"{name} is {identity[name]!r:.60}")
+    submission = identity.get("submission")
+    if submission and not is_name(submission):
+        refuse(f"submission {submission!r:.60} is no file's name")
 
 
 def entry(path: pathlib.Path) -> dict[str, Any]:

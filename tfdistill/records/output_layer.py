@@ -46,7 +46,7 @@ def read_output_layer(folder: str) -> OutputLayer:
         ValueError: It is damaged.
         OSError: It is not there.
     """
-    arrays, _ = load_tensors(pathlib.Path(folder) / _FILE)
+    arrays, _ = load_tensors(pathlib.Path(folder) / _FILE, needs_checksums=True)
     return OutputLayer(arrays["kernel"], arrays["bias"])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.codes import integers_below
-from tfdistill.records.feature import Feature, most_values, shaped
+from tfdistill.records.feature import Feature, most_values, shaped, within_limit
 
 
 class _Found(NamedTuple):
@@ -89,6 +89,8 @@ def decode(
         counts[f.name] = count
         most = 1 if f.is_step else most_values(f, length)
         values = f.packing.unpack(raw, most)
+        if f.limit and not f.is_step:
+            values = within_limit(values, f)
         if f.is_step:
             index = tf.range(length)[None]
             values = tf.cast(
@@ -136,6 +138,10 @@ def _walk(
                 own.setdefault(feature.axes[0], count)
         elif feature.length and not feature.is_step:
             for axis in feature.axes:
+                if isinstance(axis, str) and axis not in own:
+                    raise ValueError(
+                        f"Nothing says how long {feature.name!r} is."
+                    )
                 count *= own.get(axis, axis)
         count = tf.broadcast_to(count, tf.shape(size))
         found.append(_Found(feature, take(feature.packing.size(count)), count))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.records.feature import Feature
+from tfdistill.records.feature import Feature, within_limit
 
 
 def encode(
@@ -66,7 +66,7 @@ def decode(
     parsed = tf.io.parse_example(serialized, kinds)
     for f in features:
         if f.limit:
-            parsed[f.name] = _within(parsed[f.name], f)
+            parsed[f.name] = within_limit(parsed[f.name], f)
     batch = {}
     for f in features:
         for name in (f.name, f.mask) if f.mask else (f.name,):
@@ -90,18 +90,3 @@ def _numbers(values: np.ndarray, length: int, is_int: bool) -> tf.train.Feature:
     return tf.train.Feature(
         float_list=tf.train.FloatList(value=padded.astype(np.float32))
     )
-
-
-def _within(values: tf.Tensor, feature: Feature) -> tf.Tensor:
-    """Refuse integers out of range, which a GPU would read past its end."""
-    wrong = tf.boolean_mask(values, (values < 0) | (values >= feature.limit))
-    check = tf.debugging.Assert(
-        tf.size(wrong) == 0,
-        [
-            f"{feature.name} holds",
-            wrong[:1],
-            f"where 0 to {feature.limit - 1} are expected",
-        ],
-    )
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(values)

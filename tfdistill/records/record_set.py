@@ -183,12 +183,16 @@ def open_record_set(path: str) -> RecordSet:
 def open_with_manifest(folder: pathlib.Path) -> RecordSet:
     """Open a finished set of ours; errors as `open_record_set`."""
     manifest = read_manifest(folder)
+    try:
+        schema = Schema.from_json(manifest.get("schema"))
+    except ValueError as error:
+        raise ValueError(f"{folder / MANIFEST}: {error}") from None
     return RecordSet(
         str(folder),
-        Schema.from_json(manifest["schema"]),
+        schema,
         tuple(
             Shard(
-                folder / pathlib.PurePath(entry["name"]).name,
+                folder / entry["name"],
                 entry["examples"],
                 entry["sha256"],
             )

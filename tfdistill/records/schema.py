@@ -54,6 +54,16 @@ class Schema:
                 raise ValueError(
                     f"Unknown {what} {given!r}. Known: {', '.join(known)}."
                 )
+        names = [n for f in self.features for n in (f.name, f.mask) if n]
+        if len(set(names)) < len(names):
+            raise ValueError("Two features have one name.")
+        for place, feature in enumerate(self.features):
+            before = [f.name for f in self.features[:place]]
+            if feature.is_step and feature.within not in before:
+                raise ValueError(
+                    f"Feature {feature.name!r} lies within "
+                    f"{feature.within!r}, which is not in front of it."
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the schema as JSON values."""
@@ -64,7 +74,7 @@ class Schema:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Schema":
+    def from_json(cls, values: Any) -> "Schema":
         """Rebuild a schema from `to_json`.
 
         Raises:
@@ -73,7 +83,7 @@ class Schema:
         try:
             features = tuple(Feature(**f) for f in values["features"])
             return cls(features, values["layout"], values["compression"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"no schema of records: {error}") from None
 
     def read(self, paths: Sequence[str] | tf.Tensor) -> tf.data.Dataset:

@@ -12,10 +12,13 @@ from mwxml import Page
 from mwxml.element_iterator import ElementIterator
 from mwxml.errors import MalformedXML
 
+from tfdistill.text.sources import DamagedSourceError
 from tfdistill.text.wikitext import HIDDEN_PREFIXES
 
 # Media, special pages, files and categories: links to them show no text.
 _HIDDEN_NAMESPACES = frozenset({"-2", "-1", "6", "14"})
+# A page is held in memory as a whole, with all its revisions.
+MOST_PAGE_BYTES = 1 << 26
 _REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)
 
 
@@ -42,8 +45,9 @@ def read_pages(
     Raises:
         ValueError: This is no dump, or it is cut short or damaged.
     """
+    bounded = _Bounded(path, file)
     try:
-        root = ElementIterator.from_file(file)
+        root = ElementIterator.from_file(bounded)
         if root.tag != "mediawiki":
             raise MalformedXML(f"<{root.tag}> where <mediawiki> was expected")
         hidden = HIDDEN_PREFIXES
@@ -63,16 +67,42 @@ def read_pages(
             # The tree would keep an empty element for each of the many
             # million pages that have gone by.
             del root.element[:]
+            bounded.size = 0
         for _ in root.pointer.etree_events:
             pass
     except ParseError as error:
         raise ValueError(
             f"{path}: the XML is damaged or cut short ({_brief(error)})."
         ) from None
-    except (MalformedXML, AttributeError, TypeError) as error:
+    except DamagedSourceError:
+        raise
+    # A number that is none is a ValueError.
+    except (MalformedXML, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: not a MediaWiki dump ({_brief(error)})."
         ) from None
+
+
+class _Bounded:
+    """A file that ends with an error where a page does not end.
+
+    Attributes:
+        size: Bytes read since it was last set to 0.
+    """
+
+    def __init__(self, path: Path, file: io.BufferedReader) -> None:
+        self._path, self._file = path, file
+        self.size = 0
+
+    def read(self, size: int) -> bytes:
+        if self.size > MOST_PAGE_BYTES:
+            raise DamagedSourceError(
+                f"{self._path}: a page is longer than {MOST_PAGE_BYTES:,} "
+                "bytes."
+            )
+        data = self._file.read(size)
+        self.size += len(data)
+        return data
 
 
 def _hidden_names(siteinfo: ElementIterator) -> frozenset[str]:

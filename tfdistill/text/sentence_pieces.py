@@ -46,10 +46,11 @@ class SentencePieces:
         processor = sentencepiece.SentencePieceProcessor()
         try:
             processor.LoadFromSerializedProto(model)
-        except RuntimeError:
+            size = processor.GetPieceSize()
+            self.vocabulary = tuple(processor.IdToPiece(i) for i in range(size))
+        # A piece may be no UTF-8.
+        except (RuntimeError, UnicodeDecodeError):
             raise ValueError(f"{source} is no SentencePiece model.") from None
-        size = processor.GetPieceSize()
-        self.vocabulary = tuple(processor.IdToPiece(i) for i in range(size))
         if self.vocabulary[: len(SPECIAL)] != SPECIAL:
             raise ValueError(
                 f"{source} is no vocabulary of shared pieces: it does not "

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from tfdistill.files import lines_of
+
 BLOCK_BYTES = 1 << 16
 
 # A compression is told by the first bytes, since names are often changed.
@@ -15,6 +17,12 @@ DECOMPRESSORS: dict[bytes, tuple[str, Callable[[], Any]]] = {
     b"BZh": ("bz2", bz2.BZ2Decompressor),
     b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31)),
 }
+# A few kilobytes can hold gigabytes, so these come out piece by piece.
+_MOST_AT_ONCE = 1 << 20
+
+
+class DamagedSourceError(ValueError):
+    """The bytes of a source cannot be read; the message names it."""
 
 
 def source_files(path: str) -> list[Path]:
@@ -72,11 +80,11 @@ def decoded_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
     """Yield the lines of UTF-8 text, without white space at either end.
 
     Raises:
-        ValueError: The text is not UTF-8. The message names the offset of
-            the first byte that is not.
+        ValueError: The text is not UTF-8, where the message names the offset
+            of the first byte that is not; or a line is too long.
     """
     offset = 0
-    for line in file:
+    for line in lines_of(path, file):
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -162,10 +170,9 @@ class SourceStream(io.RawIOBase):
         stream = make()
         while block:
             try:
-                data = stream.decompress(block)
+                yield from _pieces(stream, block)
             except (OSError, zlib.error):
                 self._refuse(f"damaged {name} data")
-            yield data
             block = stream.unused_data if stream.eof else self._raw()
             if stream.eof:
                 # The magic of the next stream can lie across two blocks.
@@ -179,4 +186,19 @@ class SourceStream(io.RawIOBase):
         self._refuse(f"the {name} data are cut short")
 
     def _refuse(self, cause: str) -> NoReturn:
-        raise ValueError(f"{self._path}: {cause} near byte {self.consumed:,}.")
+        raise DamagedSourceError(
+            f"{self._path}: {cause} near byte {self.consumed:,}."
+        )
+
+
+def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
+    """Yield what a block comes to, a piece at a time.
+
+    The two libraries differ in who keeps what has not been used.
+    """
+    yield stream.decompress(block, _MOST_AT_ONCE)
+    while not stream.eof:
+        rest = getattr(stream, "unconsumed_tail", b"")
+        if not rest and getattr(stream, "needs_input", True):
+            return
+        yield stream.decompress(rest, _MOST_AT_ONCE)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from tfdistill.files import StrPath
+from tfdistill.files import StrPath, lines_of
 
 # The line that a record begins at, from 1, and its cells. Only values of JSON
 # lines can be other than strings.
@@ -103,10 +103,10 @@ def read_lines(path: StrPath, file: BinaryIO) -> Iterator[str]:
         file: Its bytes; a byte-order mark is dropped.
 
     Raises:
-        ValueError: A line is not UTF-8; the message names it.
+        ValueError: A line is not UTF-8, or too long; the message names it.
     """
     offset = 0
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(lines_of(path, file), 1):
         try:
             text = line.decode()
         except UnicodeDecodeError as error:

@@ -180,7 +180,7 @@ def load_state(path: pathlib.Path, state: State) -> dict[str, Any]:
         ValueError: The file is damaged, or a variable is missing, new or
             of another shape; the message names it.
     """
-    tensors, metadata = load_tensors(path)
+    tensors, metadata = load_tensors(path, needs_checksums=True)
     for name, variable in state.items():
         if name not in tensors:
             raise ValueError(f"{path} lacks {name}.")
@@ -192,6 +192,8 @@ def load_state(path: pathlib.Path, state: State) -> dict[str, Any]:
     extra = set(tensors) - set(state)
     if extra:
         raise ValueError(f"{path} holds {min(extra)}, which is not known.")
+    if "notes" not in metadata:
+        raise ValueError(f"{path} is no checkpoint: it has no notes.")
     for name, variable in state.items():
         variable.assign(tensors[name])
     return json.loads(metadata["notes"])

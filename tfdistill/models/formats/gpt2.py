@@ -92,12 +92,14 @@ def _read(folder: pathlib.Path) -> ModelContents:
         return _read_hugging_face(folder, path, settings)
     import keras_hub
 
-    # Keras names what is wrong in all kinds of exceptions, over many lines.
+    # Keras names what is wrong in all kinds of exceptions, over many lines;
+    # a relative path can be the name of one that it would download.
+    place = str(folder.resolve())
     try:
         backbone = keras_hub.models.GPT2Backbone.from_preset(
-            str(folder), dtype="float32"
+            place, dtype="float32"
         )
-        text = keras_hub.models.GPT2Tokenizer.from_preset(str(folder))
+        text = keras_hub.models.GPT2Tokenizer.from_preset(place)
     except Exception as error:
         cause = " ".join(str(error).split())
         raise ValueError(

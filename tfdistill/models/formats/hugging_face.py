@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfdistill.files import read_json
+from tfdistill.files import is_name, read_json
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.hugging_face_types import MODEL_TYPES, ModelType
 from tfdistill.models.formats.settings import (
@@ -97,7 +97,7 @@ def read_tensors(folder: pathlib.Path, settings: Mapping[str, Any]) -> Weights:
         raise ValueError(f"{path} has no weight_map.")
     tensors: Weights = {}
     for shard in sorted(set(map(str, shard_of.values()))):
-        if pathlib.Path(shard).name != shard:
+        if not is_name(shard):
             raise ValueError(f"{path} names {shard}, which is elsewhere.")
         if not (folder / shard).exists():
             raise ValueError(f"{path} names {shard}, which is not there.")

@@ -21,8 +21,6 @@ from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.outputs import Model
 from tfdistill.models.weights import (
     PARTS,
-    Config,
-    Weights,
     assign_weights,
     check_weights,
     fingerprint,
@@ -94,17 +92,10 @@ def load_model(
             needed part is absent or of other classes, or something in it is
             damaged, missing or does not fit; one line that names the file.
     """
-    folder = pathlib.Path(path)
-    contents = _with_classes(_read(folder))
-    found = parts_in(contents.weights)
-    missing = sorted({*needs, "encoder"} - found)
-    if missing:
-        raise ValueError(
-            f"{contents.source} has no {missing[0]} weights, which are needed."
-        )
-    check_weights(
-        contents.weights, contents.config, source=contents.source, parts=found
-    )
+    contents = read_model(pathlib.Path(path))
+    config, weights = contents.config, contents.weights
+    found = parts_in(weights)
+    _check_parts(contents, needs)
     if "generator" in found and "generator" not in heads:
         raise ValueError(
             f"{contents.source} is of a {kind_of(contents.config)}, which is "
@@ -115,8 +106,6 @@ def load_model(
             f"{contents.source} has a classifier but no pooler, as of tokens; "
             "those of sequences alone are supported."
         )
-    _check_vocabulary(folder, contents)
-    config, weights = _without_padded_rows(contents)
     is_causal = isinstance(config, CausalConfig)
     if is_causal and "causal_lm" not in heads:
         raise ValueError(
@@ -163,6 +152,32 @@ def load_model(
     )
 
 
+def read_model(folder: pathlib.Path) -> ModelContents:
+    """Read a folder of a known format, proving that all in it fits together.
+
+    Raises:
+        ValueError: As `load_model`.
+    """
+    contents = _with_classes(_read(folder))
+    _check_parts(contents, ("encoder",))
+    check_weights(
+        contents.weights,
+        contents.config,
+        source=contents.source,
+        parts=parts_in(contents.weights),
+    )
+    _check_vocabulary(folder, contents)
+    return _without_padded_rows(contents)
+
+
+def _check_parts(contents: ModelContents, needs: Collection[str]) -> None:
+    missing = sorted(set(needs) - parts_in(contents.weights))
+    if missing:
+        raise ValueError(
+            f"{contents.source} has no {missing[0]} weights, which are needed."
+        )
+
+
 def _with_classes(contents: ModelContents) -> ModelContents:
     """Count the classes that a classifier of any format has."""
     kernel = contents.weights.get("classifier/kernel")
@@ -202,18 +217,19 @@ def _check_vocabulary(folder: pathlib.Path, contents: ModelContents) -> None:
         )
 
 
-def _without_padded_rows(
-    contents: ModelContents,
-) -> tuple[Config, Weights]:
+def _without_padded_rows(contents: ModelContents) -> ModelContents:
     """Drop rows of the table that no piece has: they can only be noise."""
     pieces = len(contents.tokenizer.vocabulary)
-    config = dataclasses.replace(contents.config, vocabulary_size=pieces)
     by_piece = (
         "bert/embeddings/word_embeddings",
         "cls/predictions/output_bias",
         "causal/encoder/word_embeddings/table",
     )
-    return config, {
-        name: array[:pieces] if name in by_piece else array
-        for name, array in contents.weights.items()
-    }
+    return dataclasses.replace(
+        contents,
+        config=dataclasses.replace(contents.config, vocabulary_size=pieces),
+        weights={
+            name: array[:pieces] if name in by_piece else array
+            for name, array in contents.weights.items()
+        },
+    )

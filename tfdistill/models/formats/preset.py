@@ -34,6 +34,7 @@ from tfdistill.models.families import (
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.preset_names import canonical_name
 from tfdistill.models.formats.settings import (
+    check_switches,
     choose,
     make_config,
     one_dropout,
@@ -208,11 +209,11 @@ def _read(folder: pathlib.Path) -> ModelContents:
             if named == f"{family.name}{task}":
                 kind = task
     # Keras names what is wrong in all kinds of exceptions, over many lines.
+    # A relative path can be the name of one that keras-nlp would download.
+    place = str(folder.resolve())
     try:
-        model = _keras_class(family, kind).from_preset(
-            str(folder), dtype="float32"
-        )
-        text = _keras_class(family, "Tokenizer").from_preset(str(folder))
+        model = _keras_class(family, kind).from_preset(place, dtype="float32")
+        text = _keras_class(family, "Tokenizer").from_preset(place)
     except Exception as error:
         cause = " ".join(str(error).split())
         raise ValueError(
@@ -281,6 +282,10 @@ def _weights_of(
 
 
 def _tokenizer_of(path: pathlib.Path, family: Family, text: Any) -> Tokenizer:
+    switches = ("lowercase", "strip_accents", "add_prefix_space")
+    check_switches(
+        path, {n: getattr(text, n, False) for n in switches}, switches
+    )
     if family is ROBERTA:
         return BytePair(
             in_order(text.vocabulary, path),

@@ -17,7 +17,7 @@ from typing import Any
 
 from tfdistill.files import read_json, write_atomically, write_json
 from tfdistill.models.formats.contents import ModelContents, Reader
-from tfdistill.models.formats.settings import require
+from tfdistill.models.formats.settings import check_switches, require
 from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.outputs import Model
 from tfdistill.models.weights import (
@@ -35,6 +35,12 @@ _FORMAT = "tfdistill model"
 _VERSION = 1
 _MODEL = "model.json"
 _WEIGHTS = "model.safetensors"
+_OF_TOKENIZERS = (
+    "do_lower_case",
+    "add_prefix_space",
+    "is_moses_tokenized",
+    "is_causal",
+)
 
 
 def save_model(
@@ -106,6 +112,7 @@ def _read(folder: pathlib.Path) -> ModelContents:
             f"{settings.get('version')!r}; expected {_FORMAT!r}, {_VERSION}."
         )
     require(path, settings, ("config", "parts", "vocabulary_sha256"))
+    check_switches(path, settings, _OF_TOKENIZERS)
     parts = settings["parts"]
     if not isinstance(parts, list) or not all(p in list(PARTS) for p in parts):
         raise ValueError(
@@ -122,7 +129,7 @@ def _read(folder: pathlib.Path) -> ModelContents:
         raise ValueError(
             f"{folder}/{names} is not the file that {path} was written with."
         )
-    weights, _ = load_tensors(folder / _WEIGHTS)
+    weights, _ = load_tensors(folder / _WEIGHTS, needs_checksums=True)
     source = str(folder / _WEIGHTS)
     check_weights(weights, config, source=source, parts=parts)
     return ModelContents(

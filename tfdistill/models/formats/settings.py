@@ -46,6 +46,22 @@ def require(
         raise ValueError(f"{path} lacks the setting {json.dumps(missing[0])}.")
 
 
+def check_switches(
+    path: pathlib.Path, settings: Mapping[str, Any], keys: Sequence[str]
+) -> None:
+    """Refuse settings that are neither true nor false, where they are given.
+
+    Raises:
+        ValueError: One is something else.
+    """
+    for key in keys:
+        if type(settings.get(key, False)) is not bool:
+            raise ValueError(
+                f"{path}: {key} is {settings[key]!r:.60}, expected true or "
+                "false."
+            )
+
+
 def choose(
     path: pathlib.Path,
     settings: Mapping[str, Any],

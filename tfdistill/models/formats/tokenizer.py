@@ -7,6 +7,7 @@ from typing import Any
 from absl import logging
 
 from tfdistill.files import read_json
+from tfdistill.models.formats.settings import check_switches
 from tfdistill.text import byte_pairs, word_pieces
 from tfdistill.text.byte_pairs import BytePair, in_order, parse_merges
 from tfdistill.text.tokenizer import Tokenizer, read_tokenizer
@@ -38,6 +39,7 @@ def find_tokenizer(folder: pathlib.Path) -> Tokenizer:
     path = folder / byte_pairs.VOCABULARY
     if path.exists():
         settings = _read_if_there(folder / _SETTINGS)
+        check_switches(folder / _SETTINGS, settings, ("add_prefix_space",))
         return read_tokenizer(path, settings)
     path = folder / _TOKENIZER
     if not path.exists():
