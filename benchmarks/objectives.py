@@ -50,7 +50,11 @@ def main() -> None:
 
     def waiting(spec: str) -> Callable[[], None]:
         step = make_step(spec, batch)
-        return lambda: step(batch)["loss"].numpy()
+
+        def run() -> None:
+            step(batch)["loss"].numpy()
+
+        return run
 
     plain, rows = waiting("labels"), []
     for name in sized(list(OBJECTIVES), ["soft_targets", "tinybert"]):

@@ -12,7 +12,7 @@ from tfdistill.decoding import Hypotheses
 from tfdistill.models.formats import LoadedModel
 from tfdistill.models.seq2seq import Seq2Seq
 from tfdistill.progress import Progress
-from tfdistill.records.batches import fine_grid, padded_length
+from tfdistill.records.padding import fine_grid, padded_length
 from tfdistill.text.shared_pieces import UNKNOWN_ID, SharedPieces
 
 # Lines that are read before the first of them is written.

@@ -3,9 +3,13 @@
 A tail rule turns both sides into log-probabilities of the same classes.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 TAILS = ("left_out", "renormalised", "bucket", "sampled")
+# The logarithm of no probability, finite so that sums of it are.
+_NOTHING = -1e30
 
 
 def check_tail(
@@ -121,9 +125,23 @@ def _log_mass_outside(log_probs: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         ],
         axis=1,
     )
-    outside = tf.tensor_scatter_nd_update(
-        rows,
-        index,
-        tf.fill([tf.shape(index)[0]], tf.constant(-1e30, rows.dtype)),
-    )
-    return tf.reshape(tf.reduce_logsumexp(outside, axis=-1), shape[:-1])
+    nothing = tf.fill([tf.shape(index)[0]], tf.constant(_NOTHING, rows.dtype))
+
+    # What autodiff would do beside is four more passes over all V.
+    @tf.custom_gradient
+    def log_sum(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        outside = tf.tensor_scatter_nd_update(rows, index, nothing)
+        largest = tf.reduce_max(outside, axis=-1)
+        shift = tf.where(tf.math.is_finite(largest), largest, 0)
+        masses = tf.exp(outside - shift[:, None])
+        total = tf.reduce_sum(masses, axis=-1)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            # Where all is inside, what is left has no gradient.
+            is_any = largest > _NOTHING / 2
+            share = tf.where(is_any, upstream / total, 0)
+            return masses * share[:, None]
+
+        return tf.math.log(total) + shift, gradient
+
+    return tf.reshape(log_sum(rows), shape[:-1])

@@ -16,6 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfdistill.records.padding import (
+    close_grid,
+    coarse_grid,
+    fine_grid,
+    padded_length,
+)
 from tfdistill.records.record_set import RecordSet
 from tfdistill.records.schema import Schema, without_autotune
 
@@ -27,16 +33,6 @@ _ROWS_AT_ONCE = 4096
 _BATCHES_AHEAD = 2
 _SCHEMAS_KEPT = 8
 _MOST_BATCHES_AT_A_TIME = 8
-# What batches are padded to; beyond, multiples of 128.
-_LENGTHS = (*range(16, 128, 16), *range(128, 256, 32), *range(256, 513, 64))
-# What targets are padded to, and all where batches are made by their tokens;
-# beyond, as above.
-_FINE_LENGTHS = (
-    *range(8, 33, 8),
-    *range(48, 65, 16),
-    *range(96, 129, 32),
-    *range(192, 513, 64),
-)
 
 
 def training_batches(
@@ -200,7 +196,7 @@ def evaluation_batches(
             return tf.gather(positions, order), tf.gather(serialized, order)
 
         stream = stream.batch(batch_size * length_window).map(sort).unbatch()
-        lengths = _close_lengths(records.schema.max_seq_length)
+        lengths = close_grid(records.schema.max_seq_length)
     stream = stream.batch(batch_size).map(
         lambda p, s: _filled_up(p, s, rows or batch_size, records.examples)
     )
@@ -247,7 +243,7 @@ def decoded(
         ValueError: A record is damaged.
     """
     most = records.schema.max_seq_length
-    grid = tf.constant(lengths or _up_to(most, _lengths(most)))
+    grid = tf.constant(lengths or coarse_grid(most))
     targets = records.schema.feature("target_ids")
     parse, count_tokens = _graphs(records.schema)
 
@@ -304,29 +300,6 @@ def _graphs(schema: Schema) -> tuple[Callable, Callable]:
 def _batches_at_a_time() -> int:
     """Returns how many are decoded at once: the model needs cores too."""
     return max(1, min(_MOST_BATCHES_AT_A_TIME, (os.cpu_count() or 1) // 2))
-
-
-def padded_length(counts: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
-    """Returns the least length of a grid that the largest count fits in."""
-    return grid[tf.searchsorted(grid, [tf.reduce_max(counts)])[0]]
-
-
-def fine_grid(most: int) -> list[int]:
-    """Returns what is padded to where little shall be wasted, up to `most`."""
-    return _up_to(most, [*_FINE_LENGTHS, *range(576, most, 128)])
-
-
-def _up_to(most: int, lengths: Sequence[int]) -> list[int]:
-    return [n for n in lengths if n < most] + [most]
-
-
-def _lengths(most: int) -> list[int]:
-    return [*_LENGTHS, *range(640, most, 128)]
-
-
-def _close_lengths(most: int) -> list[int]:
-    """As `_lengths`, closer together where batches of like length are."""
-    return _up_to(most, sorted({*range(8, 64, 8), *_lengths(most)}))
 
 
 def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:

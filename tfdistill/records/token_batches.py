@@ -20,8 +20,8 @@ from tfdistill.records.batches import (
     Transform,
     decoded,
     example_stream,
-    fine_grid,
 )
+from tfdistill.records.padding import fine_grid
 from tfdistill.records.record_set import RecordSet
 
 # Positions of copies.
