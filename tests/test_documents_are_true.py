@@ -70,6 +70,8 @@ def test_flags_exist(name):
     known |= {"flagfile", "help", "verbosity", "name", "json", "logdir"}
     # Of Slurm's sbatch.
     known |= {"nodes", "ntasks", "gpus"}
+    # Misspelt there, as people do.
+    known |= {"learning_rat"}
     for flag in re.findall(r"--([a-z_]+)\b(?!--)", text_of(name)):
         assert flag in known, flag
 

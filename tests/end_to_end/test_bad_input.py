@@ -322,6 +322,31 @@ def test_wrong_use(chain, tmp_path, command, flags, says):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
+def documented_uses() -> list[tuple[str, str]]:
+    text = (ROOT / "docs/wrong_uses.md").read_text()
+    return re.findall(r"^\| `(.+)` \| `(.+)` \|$", text, re.M)
+
+
+def test_many_wrong_uses_are_documented():
+    assert len(documented_uses()) >= 25
+
+
+@pytest.mark.parametrize(("call_of", "line"), documented_uses())
+def test_documented_wrong_use(chain, tmp_path, monkeypatch, call_of, line):
+    (tmp_path / "work").symlink_to(chain)
+    monkeypatch.chdir(tmp_path)
+    command, *flags = call_of.split()
+    if command in RIGHT:
+        flags = flags_of(command, " ".join(flags), pathlib.Path("work"))
+    done = call(command, flags)
+    assert done.status in (1, 2) and not done.stdout
+    begin = f"tfdistill.{command}: error: {line.removesuffix('…')}"
+    assert done.stderr.startswith(begin)
+    if not line.endswith(" …"):
+        assert done.stderr == f"tfdistill.{command}: error: {line}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
 Harm = Callable[[pathlib.Path], object]
 
 

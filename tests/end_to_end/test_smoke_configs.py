@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 import os
 import runpy
 import shlex
@@ -43,7 +44,11 @@ SWEEPS = sorted((ROOT / "configs").rglob("*.sweep"))
 SMOKE_WIKI = ROOT / "configs" / "smoke" / "wiki.flags"
 SMOKE_TRANSLATION = ROOT / "configs" / "smoke" / "translation.flags"
 SMOKE_SQUAD = ROOT / "configs" / "smoke" / "squad.flags"
-SMOKE = [f for f in FLAGFILES if "smoke" in f.parent.parts]
+SMOKE_LANGUAGE = ROOT / "configs" / "smoke" / "language_model.flags"
+# Those that end in a student.
+SMOKE = [
+    f for f in FLAGFILES if "smoke" in f.parent.parts and f != SMOKE_LANGUAGE
+]
 COMMANDS = (
     "extract_wikipedia",
     "make_vocab",
@@ -381,6 +386,32 @@ def test_student_is_evaluated_on_held_out_records(chain: Chain) -> None:
     # The student that was saved is the one that was trained.
     for name, value in trained["eval"].items():
         assert evaluated[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_a_language_model_writes_sentences(
+    chain_of: Callable[[Path], Chain],
+) -> None:
+    chain = chain_of(SMOKE_LANGUAGE)
+    pieces = chain.summaries["make_vocab"]["vocabulary"]
+    evaluated = chain.summaries["evaluate"]
+    assert evaluated["token_loss"] < 0.5 * math.log(pieces)
+    written = chain.root / chain.summaries["augment"]["output"]
+    lines = written.read_text().splitlines()
+    assert len(lines) == chain.summaries["augment"]["examples"] + 1 > 500
+
+
+def test_every_family_of_tasks_has_a_chain() -> None:
+    tasks = {
+        flag.removeprefix("--task=")
+        for file in (*SMOKE, SMOKE_LANGUAGE)
+        for flag in shlex.split(file.read_text(), comments=True)
+        if flag.startswith("--task=")
+    }
+    named = {"sst2", "squad_v2", "translation"}
+    assert tasks == named  # And mlm, which is the default.
+    readme = (ROOT / "README.md").read_text()
+    for file in (*SMOKE, SMOKE_LANGUAGE):
+        assert name_of(file) in readme
 
 
 def test_knowledge_covers_all_training_records(wiki: Chain) -> None:

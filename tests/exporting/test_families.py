@@ -92,7 +92,12 @@ def test_formats_that_read_ids_hold_every_family(c, format):
     assert made["examples"] == ROWS
     assert made["largest_difference"] < 1e-4
     files = {p.name for p in (c / format).rglob("*")}
-    vocabularies = {"vocab.txt", "vocab.json", "vocabulary.txt"}
+    vocabularies = {
+        "vocab.txt",
+        "vocab.json",
+        "vocabulary.txt",
+        "vocabulary.json",
+    }
     assert files & vocabularies, files
 
 

@@ -49,7 +49,10 @@ def write(
         return {"logits": model(named, reads=frozenset({"logits"}))["logits"]}
 
     proto, _ = tf2onnx.convert.from_function(
-        serve, input_signature=signature, opset=_OPSET
+        serve,
+        input_signature=signature,
+        opset=_OPSET,
+        custom_op_handlers={"Erfc": (_as_erf, [])},
     )
     folder.mkdir()
     (folder / _FILE).write_bytes(proto.SerializeToString())
@@ -67,6 +70,19 @@ def run(folder: pathlib.Path, examples: RealExamples) -> np.ndarray:
             for batch in examples.batches(_BATCH_SIZE)
         ]
     )
+
+
+def _as_erf(graph: Any, node: Any, name: str, arguments: Any) -> Any:
+    """Make 1 - erf(x) of erfc(x), which gelu is of and ONNX does not have."""
+    one = graph.make_const(f"{name}/one", np.array(1, np.float32))
+    node.type = "Erf"
+    graph.insert_new_node_on_output(
+        "Sub",
+        node.output[0],
+        name=f"{name}/difference",
+        inputs=[one.output[0], node.output[0]],
+    )
+    return node
 
 
 def _needed(name: str) -> Any:

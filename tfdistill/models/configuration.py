@@ -113,7 +113,7 @@ def check_types(config: Any, whose: str) -> None:
                 f"{kind.__name__}."
             )
         most = _MOST_LAYERS if field.name == "num_layers" else _LARGEST
-        if kind is int and value > most:
+        if isinstance(value, int) and value > most:
             raise ValueError(
                 f"{field.name}={value!r:.60} of {whose} is more than {most:,}."
             )

@@ -336,7 +336,6 @@ def _of_words(
 
 def _parse(spec: str) -> Spec:
     if not re.match(r"\s*\w*\s*(\(|$)", spec):
-        # Most likely the name of a model that others would download.
         raise ValueError(
             f"There is no model folder {spec}, and nothing is downloaded. A "
             f"new model is one of {', '.join(sorted(STUDENTS))}."
