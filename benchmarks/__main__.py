@@ -33,6 +33,7 @@ NAMES = (
     "sampling",
     "objectives",
     "word_students",
+    "text_generation",
     "extraction_memory",
     "recorded_students",
     "scaling",

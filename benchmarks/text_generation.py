@@ -8,18 +8,13 @@ weights, on random pairs as long as those of image captions: about 13 pieces,
 few above 25. Once as records hold what the teacher says, once asking it in
 each step, for which it reads each target seven times, both in batches by
 tokens. Then from records in batches of examples in the order in which they
-come, padded to the longest. Steps are done on a few batches in memory; rounds
-alternate, and medians are compared. Prints a table on stderr and one line of
-JSON: real pieces of source and target per second, and ratios. It takes some
-minutes.
+come, padded to the longest. Steps are done on a few batches in memory, and
+rates are in real pieces of sources and targets. It takes some minutes.
 """
 
+import functools
 import itertools
-import json
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 
 import tfdistill  # noqa: F401, settles TensorFlow's log level first
@@ -27,6 +22,7 @@ import tfdistill  # noqa: F401, settles TensorFlow's log level first
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from benchmarks.harness import Row, in_turns, report, sized
 from tfdistill.distillation import (
     OBJECTIVES,
     Context,
@@ -54,9 +50,11 @@ from tfdistill.replicas import OneDevice
 from tfdistill.tasks import find_task
 from tfdistill.training import Schedule, make_optimizer
 
-PIECES, EXAMPLES, LONGEST, K = 6_000, 20_000, 64, 8
+PIECES, LONGEST, K = 6_000, 64, 8
+EXAMPLES = sized(20_000, 2_000)
 BATCH_TOKENS, BATCH = 2_048, 64
-ROUNDS, BATCHES, LIVE_BATCHES = 3, 6, 2
+ROUNDS, BATCHES, LIVE_BATCHES = sized((3, 6, 2), (1, 2, 1))
+Step = Callable[[Batch], float]
 STUDENT = Seq2SeqConfig(vocabulary_size=PIECES, num_layers=3, hidden_dim=256)
 TEACHER = ConditionalConfig(
     vocabulary_size=PIECES,
@@ -68,11 +66,6 @@ TEACHER = ConditionalConfig(
         intermediate_dim=1536,
     ),
 )
-# Which rates are compared, the better one first.
-RATIOS = {
-    "recorded to live": ("by tokens", "live"),
-    "by tokens to by examples": ("by tokens", "by examples"),
-}
 
 
 def main() -> None:
@@ -97,27 +90,39 @@ def main() -> None:
             first_step=0,
             process_slice=(0, BATCH),
         )
-        step, live_step = stepper(records, False), stepper(records, True)
         even = list(itertools.islice(by_tokens, BATCHES))
-        rates = measure(
-            {
-                "live": (live_step, even[:LIVE_BATCHES]),
-                "by tokens": (step, even),
-                "by examples": (
-                    step,
-                    list(itertools.islice(by_examples, BATCHES)),
-                ),
-            }
-        )
-    rows = [
-        {"name": name, "ratio": round(rates[more] / rates[less], 2)}
-        for name, (more, less) in RATIOS.items()
-    ]
-    for name, rate in rates.items():
-        print(f"{name:24} {rate:8.0f} pieces/s", file=sys.stderr)
-    for row in rows:
-        print(f"{row['name']:24} {row['ratio']:8.2f}", file=sys.stderr)
-    print(json.dumps({"pieces_per_second": rates, "rows": rows}))
+        uneven = list(itertools.islice(by_examples, BATCHES))
+        step, live_step = stepper(records, False), stepper(records, True)
+    batches = {"live": even[:LIVE_BATCHES], "even": even, "uneven": uneven}
+    steps = {"live": live_step, "even": step, "uneven": step}
+    seconds = in_turns(
+        {
+            name: functools.partial(go_through, steps[name], batches[name])
+            for name in steps
+        },
+        ROUNDS,
+    )
+    rate = {
+        name: sum(map(pieces_of, batches[name])) / taken
+        for name, taken in seconds.items()
+    }
+    facts = {f"{n}_pieces_per_second": round(r, 1) for n, r in rate.items()}
+    report(
+        "text_generation",
+        [
+            Row("recorded against live", rate["even"] / rate["live"]),
+            Row(
+                "batches by tokens against by examples",
+                rate["even"] / rate["uneven"],
+                facts=facts,
+            ),
+        ],
+    )
+
+
+def go_through(step: Step, batches: list[Batch]) -> None:
+    for batch in batches:
+        step(batch)
 
 
 def write_records(folder: str) -> RecordSet:
@@ -156,29 +161,13 @@ def write_records(folder: str) -> RecordSet:
     return writer.finish()
 
 
-def measure(
-    runs: dict[str, tuple[Callable[[Batch], float], list[Batch]]],
-) -> dict[str, float]:
-    """Returns real pieces per second, by the median of rounds."""
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(ROUNDS + 1):
-        for name, (step, batches) in runs.items():
-            started = time.perf_counter()
-            for batch in batches:
-                step(batch)
-            seconds = time.perf_counter() - started
-            if number:  # the first round builds graphs
-                rates[name].append(sum(map(pieces_of, batches)) / seconds)
-    return {n: round(statistics.median(r), 1) for n, r in rates.items()}
-
-
 def pieces_of(batch: Batch) -> int:
     """Returns the real pieces of sources and targets."""
     masks = (batch["input_mask"], batch["masked_lm_weights"])
     return sum(int(tf.reduce_sum(mask)) for mask in masks)
 
 
-def stepper(records: RecordSet, is_live: bool) -> Callable[[Batch], float]:
+def stepper(records: RecordSet, is_live: bool) -> Step:
     """Returns what does a training step with a batch."""
     task = find_task("translation", records, None)
     student = Seq2Seq(STUDENT, 1)
