@@ -60,6 +60,9 @@ def main() -> None:
             fitted = np.exp(start) * np.array(values, float) ** exponent
             plot.loglog(values, fitted, label=f"exponent {exponent:.2f}")
             plot.set(xlabel=what, ylabel=name.replace("_", " "))
+            plot.set_ylim(min(measured) / 2, max(measured) * 2)
+            plot.xaxis.minorticks_off()
+            plot.set_xticks(values, [f"{value:,}" for value in values])
             plot.legend()
             facts = dict(zip(map(str, values), measured, strict=True))
             rows.append(Row(f"{name} by {what}", exponent, facts=facts))
