@@ -282,7 +282,7 @@ def _weights_of(
 
 
 def _tokenizer_of(path: pathlib.Path, family: Family, text: Any) -> Tokenizer:
-    switches = ("lowercase", "strip_accents", "add_prefix_space")
+    switches = ("lowercase", "add_prefix_space")
     check_switches(
         path, {n: getattr(text, n, False) for n in switches}, switches
     )
