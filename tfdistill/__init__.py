@@ -10,7 +10,7 @@ Shapes in docstrings use one notation throughout the package:
 Packages form layers, and imports only point down:
 
     5  commands          one module per command, `python -m tfdistill.<name>`
-    4  assembly, experiment, scoring, agreement, sweeps
+    4  assembly, experiment, scoring, held_out, agreement, sweeps
     3  tasks, distillation
     2  models, training
     1  losses, metrics, text, records, replicas

@@ -1,17 +1,15 @@
 """Runs the training of what has been assembled."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfdistill.agreement import check_labels, check_length, check_words
+from tfdistill.agreement import check_length
 from tfdistill.assembly import Assembly
 from tfdistill.batching import training_stream
 from tfdistill.config.command import flags_of
@@ -23,6 +21,7 @@ from tfdistill.config.options import (
     Training,
 )
 from tfdistill.distillation import TrainStep
+from tfdistill.held_out import HeldOut, watched_metric
 from tfdistill.launcher import peak_memory
 from tfdistill.models.bert import Bert, recompute_layers
 from tfdistill.models.formats.preset import save_preset
@@ -34,13 +33,10 @@ from tfdistill.models.weights import (
 )
 from tfdistill.records import (
     Batch,
-    open_record_set,
 )
 from tfdistill.replicas import Replicas, check_same, from_chief
-from tfdistill.scoring import examine
-from tfdistill.tasks import Task, find_task
+from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer
-from tfdistill.text.words import Words
 from tfdistill.training import (
     Cadence,
     RunDirectory,
@@ -131,8 +127,9 @@ def run_training(
     )
     held_out = None
     if artefacts.eval_records:
-        held_out = _HeldOut(
+        held_out = HeldOut(
             assembly,
+            _parts(assembly),
             task,
             replicas,
             artefacts.eval_records,
@@ -140,7 +137,7 @@ def run_training(
             seed=general.random_seed,
             max_batches=training.max_eval_steps,
         )
-    watched = _watched(training, task, held_out)
+    watched = watched_metric(training.early_stop_metric, task, held_out)
     run = None
     if replicas.process.is_chief:
         run = RunDirectory(
@@ -251,62 +248,6 @@ def _parts(assembly: Assembly) -> frozenset[str]:
     return assembly.parts | _trained(assembly)
 
 
-class _HeldOut:
-    """Evaluations of the student on held-out records.
-
-    Attributes:
-        samples: Shows some answers of the newest evaluation; None where the
-            task has nothing to show.
-    """
-
-    def __init__(
-        self,
-        assembly: Assembly,
-        task: Task,
-        replicas: Replicas,
-        path: str,
-        *,
-        batch_size: int,
-        seed: int,
-        max_batches: int,
-    ) -> None:
-        """Open the records and check that they fit.
-
-        Raises:
-            ValueError: They are of another vocabulary or other labels.
-        """
-        records = open_record_set(path)
-        records.check_tokenizer(
-            assembly.tokenizer.fingerprint, assembly.records.path
-        )
-        if isinstance(assembly.vocabulary, Words):
-            check_words(assembly.vocabulary, records, "student")
-        check_labels(records, assembly.records)
-        self._task = find_task(task.name, records, task.answering)
-        self._find_out = examine(
-            assembly.student,
-            _parts(assembly),
-            assembly.live,
-            records,
-            assembly.tokenizer,
-            task,
-            replicas,
-            batch_size=batch_size,
-            seed=seed,
-            max_batches=max_batches,
-        )
-        self._newest: dict[str, np.ndarray] = {}
-        self.samples = self._task.samples and functools.partial(
-            self._task.samples, self._newest, assembly.tokenizer
-        )
-
-    def evaluate(self, *most: int) -> dict[str, float]:
-        """Returns metrics by name, of all batches or of so many."""
-        findings = self._find_out(*most)
-        self._newest.update(findings.rows)
-        return self._task.finish(*findings)
-
-
 def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
     transformed = {
         "masked_lm_ids",
@@ -329,29 +270,6 @@ def _check_targets(assembly: Assembly, training: Training, task: Task) -> None:
         raise ValueError(
             f"Unknown metric {watched!r}. Known: {', '.join(task.metrics)}."
         )
-
-
-def _watched(training: Training, task: Task, held_out: _HeldOut | None) -> str:
-    """Returns the metric that chooses the best step; empty: the last one.
-
-    Raises:
-        ValueError: Evaluations do not give it.
-    """
-    watched = training.early_stop_metric
-    if watched == "auto":
-        watched = task.best_metric
-    if not watched:
-        return watched
-    if held_out is None:
-        raise ValueError(f"--early_stop_metric={watched} needs --eval_records.")
-    logging.info("One batch is evaluated to see whether it has %s.", watched)
-    found = held_out.evaluate(1)
-    if watched not in found:
-        raise ValueError(
-            f"--early_stop_metric={watched} is not in what evaluations give "
-            f"here: {', '.join(found)}."
-        )
-    return watched
 
 
 def _answering(task: Task) -> list[Answering]:

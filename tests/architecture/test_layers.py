@@ -19,6 +19,7 @@ LAYERS = [
     {"tasks", "distillation", "augmentation"},
     {"agreement", "assembly"},
     {"batching", "generation", "scoring", "text_predictions"},
+    {"held_out"},
     {"experiment", "exporting", "sweeps", "reporting"},
     {
         "extract_wikipedia",

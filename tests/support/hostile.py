@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from tfdistill.config.command import known_failures, one_line
+from tfdistill.config.failures import known_failures, one_line
 
 # Of a reader of files of kilobytes, all that it imports included.
 MOST_BYTES = 512 << 20

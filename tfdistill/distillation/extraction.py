@@ -25,6 +25,7 @@ from tfdistill.records import (
     RecordSetWriter,
     Schema,
     evaluation_batches,
+    serialized_batches,
 )
 from tfdistill.records.shards import Shard
 from tfdistill.replicas import Map, Replicas, from_chief, share
@@ -183,9 +184,7 @@ def _answered(
         process_slice=(0, batch_size),
         length_window=_LENGTH_WINDOW,
     )
-    windows = records.schema.read([str(shard.path)]).batch(
-        batch_size * _LENGTH_WINDOW
-    )
+    windows = serialized_batches(one, batch_size * _LENGTH_WINDOW)
     for number, inputs in enumerate(windows):
         mine = itertools.islice(batches, math.ceil(len(inputs) / batch_size))
         stored: dict[int, bytes] = {}

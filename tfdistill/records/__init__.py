@@ -4,6 +4,7 @@ from tfdistill.records.batches import (
     Batch,
     evaluation_batches,
     read_feature,
+    serialized_batches,
     training_batches,
 )
 from tfdistill.records.distributions import (
@@ -55,6 +56,7 @@ __all__ = [
     "pair_features",
     "read_feature",
     "sentence_features",
+    "serialized_batches",
     "stored_pieces",
     "token_batches",
     "training_batches",

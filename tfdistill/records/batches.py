@@ -12,6 +12,7 @@ up so that few shapes come by.
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -302,7 +303,7 @@ def _batches_at_a_time() -> int:
     return max(1, min(_MOST_BATCHES_AT_A_TIME, (os.cpu_count() or 1) // 2))
 
 
-def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:
+def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Any]:
     try:
         yield from dataset
     except tf.errors.OpError as error:
@@ -310,6 +311,18 @@ def _guarded(records: RecordSet, dataset: tf.data.Dataset) -> Iterator[Batch]:
         raise ValueError(
             found or f"{records.path}: {error.message.splitlines()[0]}"
         ) from None
+
+
+def serialized_batches(
+    records: RecordSet, batch_size: int
+) -> Iterator[tf.Tensor]:
+    """Yield serialised examples in the order of the set, so many at a time.
+
+    Raises:
+        ValueError: A record is damaged.
+    """
+    stream = records.schema.read([str(s.path) for s in records.shards])
+    return _guarded(records, stream.batch(batch_size))
 
 
 def read_feature(records: RecordSet, name: str) -> np.ndarray:
