@@ -381,8 +381,10 @@ def test_student_is_evaluated_on_held_out_records(chain: Chain) -> None:
     assert evaluated["examples"] == made["eval_examples"] > 0
     assert evaluated["parameters"] == trained["parameters"]
     assert evaluated[trained["best_metric"]] > 0
-    assert 0 <= evaluated["teacher_agreement"] <= 1
-    assert evaluated["teacher_kl"] >= 0
+    # Scores have neither a first choice nor a distribution.
+    if trained["best_metric"] != "pearson":
+        assert 0 <= evaluated["teacher_agreement"] <= 1
+        assert evaluated["teacher_kl"] >= 0
     # The student that was saved is the one that was trained.
     for name, value in trained["eval"].items():
         assert evaluated[name] == pytest.approx(value, rel=1e-4), name
