@@ -1,5 +1,5 @@
 # make demo     the main job, end to end, on real Wikipedia text
-# make test     all tests, on all cores
+# make test     all tests, on up to four cores
 # make check    linters, formatter and types
 # make bench    all benchmarks at a small size; SIZE=full for their numbers
 # make horovod  Horovod, built for this TensorFlow; make test does it too
@@ -17,7 +17,7 @@ demo: $(READY)
 	$(VENV)/bin/python launch/demo.py
 
 test: $(READY) $(HOROVOD)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
