@@ -30,7 +30,7 @@ from tfdistill.records import (
     training_batches,
 )
 from tfdistill.replicas import OneDevice, Replicas
-from tfdistill.tasks import MLM
+from tfdistill.tasks import MLM, Task
 from tfdistill.training import Schedule, make_optimizer
 
 PIECES, LENGTH, SLOTS, K = 30522, 128, 20, 10
@@ -219,10 +219,49 @@ def soft_target_step(
 ) -> Callable[[Batch], dict[str, tf.Tensor]]:
     """Returns a compiled training step on a teacher's soft targets."""
     student, variables = make_student(config)
+    return training_step(
+        student,
+        variables,
+        MLM,
+        "soft_targets(tail=bucket)",
+        teacher,
+        shape=student.config,
+        replicas=replicas,
+        clip_norm=1.0,
+    )
+
+
+def training_step(
+    student: Any,
+    variables: dict[str, Any],
+    task: Task,
+    objective: str,
+    teacher: Teacher,
+    *,
+    shape: BertConfig | None = None,
+    replicas: Replicas | None = None,
+    optimizer: str = "adamw",
+    learning_rate: float = 1e-4,
+    clip_norm: float = 0.0,
+) -> Callable[[Batch], dict[str, tf.Tensor]]:
+    """Returns a compiled training step.
+
+    Args:
+        student: Any model.
+        variables: Its variables that are trained, by name.
+        task: What it learns.
+        objective: The one that there is.
+        teacher: Where that finds what the teacher says.
+        shape: The student's, if its layers can be compared.
+        replicas: Where it is trained; one device if it is None.
+        optimizer: A spec.
+        learning_rate: Of all steps.
+        clip_norm: Of gradients; 0: none.
+    """
     context = Context(
-        targets=MLM.targets,
-        soft_target=MLM.soft_target,
-        student=student.config,
+        targets=task.targets,
+        soft_target=task.soft_target,
+        student=shape,
         teacher=None,
         num_steps=1000,
         seed=1,
@@ -231,18 +270,22 @@ def soft_target_step(
         student=student,
         variables=list(variables.values()),
         objectives=bind_objectives(
-            declare_objectives(("soft_targets(tail=bucket)",), OBJECTIVES),
-            context,
+            declare_objectives((objective,), OBJECTIVES), context
         ),
         teacher=teacher,
         optimizer=make_optimizer(
-            "adamw", Schedule("constant", 1e-4, 0, 1000), variables
+            optimizer, Schedule("constant", learning_rate, 0, 1000), variables
         ),
         replicas=replicas or OneDevice(),
         accumulation_steps=1,
-        clip_norm=1.0,
+        clip_norm=clip_norm,
         seed=1,
     ).compiled()
+
+
+def trainable(model: Any) -> dict[str, Any]:
+    """Returns the variables of a model that can be trained, by name."""
+    return {n: v for n, v in variable_names(model).items() if v.trainable}
 
 
 def stream(records: RecordSet, batch_size: int) -> Iterator[Batch]:

@@ -23,19 +23,14 @@ import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
 from benchmarks.harness import Row, in_turns, report, sized
+from benchmarks.material import trainable, training_step
 from tfdistill.distillation import (
-    OBJECTIVES,
-    Context,
-    TrainStep,
-    bind_objectives,
-    declare_objectives,
     live_teacher,
     recorded_teacher,
 )
 from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
-from tfdistill.models.weights import variable_names
 from tfdistill.records import (
     Batch,
     RecordSet,
@@ -46,9 +41,7 @@ from tfdistill.records import (
     training_batches,
 )
 from tfdistill.records.examples import pair_features
-from tfdistill.replicas import OneDevice
 from tfdistill.tasks import find_task
-from tfdistill.training import Schedule, make_optimizer
 
 PIECES, LONGEST, K = 6_000, 64, 8
 EXAMPLES = sized(20_000, 2_000)
@@ -171,36 +164,16 @@ def stepper(records: RecordSet, is_live: bool) -> Step:
     """Returns what does a training step with a batch."""
     task = find_task("translation", records, None)
     student = Seq2Seq(STUDENT, 1)
-    variables = {
-        n: v for n, v in variable_names(student).items() if v.trainable
-    }
     teacher = recorded_teacher(records.codec())
     if is_live:
         teacher = live_teacher([ConditionalLM(TEACHER, 2)])
-    context = Context(
-        targets=task.targets,
-        soft_target=task.soft_target,
-        student=None,
-        teacher=None,
-        num_steps=1000,
-        seed=1,
+    compiled = training_step(
+        student,
+        trainable(student),
+        task,
+        f"text_generation(k={K})",
+        teacher,
     )
-    compiled = TrainStep(
-        student=student,
-        variables=list(variables.values()),
-        objectives=bind_objectives(
-            declare_objectives((f"text_generation(k={K})",), OBJECTIVES),
-            context,
-        ),
-        teacher=teacher,
-        optimizer=make_optimizer(
-            "adamw", Schedule("constant", 1e-4, 0, 1000), variables
-        ),
-        replicas=OneDevice(),
-        accumulation_steps=1,
-        clip_norm=0.0,
-        seed=1,
-    ).compiled()
 
     def step(batch: Batch) -> float:
         like = batch["example_index"]

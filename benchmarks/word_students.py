@@ -22,18 +22,14 @@ import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
 from benchmarks.harness import Row, in_turns, rates, report, sized
+from benchmarks.material import trainable, training_step
 from tfdistill.distillation import (
-    OBJECTIVES,
-    Context,
-    TrainStep,
-    bind_objectives,
-    declare_objectives,
     live_teacher,
     recorded_teacher,
 )
 from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
-from tfdistill.models.weights import count_parameters, variable_names
+from tfdistill.models.weights import count_parameters
 from tfdistill.models.words import BiLstmConfig, RecurrentModel
 from tfdistill.models.words.recurrence import Bidirectional
 from tfdistill.records import (
@@ -44,9 +40,7 @@ from tfdistill.records import (
     sentence_features,
     training_batches,
 )
-from tfdistill.replicas import OneDevice
 from tfdistill.tasks.sentences import sentence_task
-from tfdistill.training import Schedule, make_optimizer
 
 BATCH, LENGTH, WORDS, PIECES, VOCABULARY = 50, 64, 62, 30_522, 16_000
 EXAMPLES = sized(1_000, 100)
@@ -125,32 +119,15 @@ def stepper(records: RecordSet, is_live: bool) -> Callable[[], None]:
         teacher = live_teacher([Bert(TEACHER, 2, task.heads)])
     else:
         teacher = recorded_teacher(records.codec())
-    variables = {
-        n: v for n, v in variable_names(student).items() if v.trainable
-    }
-    context = Context(
-        targets=task.targets,
-        soft_target=task.soft_target,
-        student=None,
-        teacher=None,
-        num_steps=1000,
-        seed=1,
+    step = training_step(
+        student,
+        trainable(student),
+        task,
+        "logit_mse",
+        teacher,
+        optimizer="adadelta",
+        learning_rate=1.0,
     )
-    step = TrainStep(
-        student=student,
-        variables=list(variables.values()),
-        objectives=bind_objectives(
-            declare_objectives(("logit_mse",), OBJECTIVES), context
-        ),
-        teacher=teacher,
-        optimizer=make_optimizer(
-            "adadelta", Schedule("constant", 1.0, 0, 1000), variables
-        ),
-        replicas=OneDevice(),
-        accumulation_steps=1,
-        clip_norm=0.0,
-        seed=1,
-    ).compiled()
     batches = training_batches(
         records,
         batch_size=BATCH,
