@@ -31,9 +31,7 @@ from tfdistill.models.weights import (
     part_of,
     variable_names,
 )
-from tfdistill.records import (
-    Batch,
-)
+from tfdistill.records import Batch
 from tfdistill.replicas import Replicas, check_same, from_chief
 from tfdistill.tasks import Task
 from tfdistill.text.tokenizer import Tokenizer

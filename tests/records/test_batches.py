@@ -43,6 +43,13 @@ def order(records, batches, *, processes=1, batch_size=10, **more):
     return seen
 
 
+def test_nothing_is_tuned_while_records_are_read(records):
+    """The thread that does it can hold up the end for a minute."""
+    paths = [str(shard.path) for shard in records.shards]
+    options = records.schema.read(paths).batch(2).options()
+    assert options.autotune.enabled is False
+
+
 def test_an_epoch_holds_every_example_once(records):
     seen = order(records, 15)
     epochs = [seen[:50], seen[50:100], seen[100:150]]

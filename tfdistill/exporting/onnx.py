@@ -91,5 +91,5 @@ def _needed(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(
             f"--format=onnx needs {error.name}, which is not installed: "
-            "pip install 'tfdistill[onnx]'."
+            "pip install onnx onnxruntime tf2onnx."
         ) from None

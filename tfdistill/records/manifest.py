@@ -7,7 +7,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from tfdistill.files import is_name, read_json, sha256_of, write_json
 
@@ -103,14 +103,13 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
 def _check_types(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
     """Refuse a manifest that has a digest but was written by others."""
 
-    def refuse(what: str) -> None:
+    def refuse(what: str) -> NoReturn:
         raise ValueError(f"{path} is no manifest of records: {what}.")
 
     for kind, types in _LISTED.items():
         entries = manifest.get(kind)
         if not isinstance(entries, list):
             refuse(f"it has no list of {kind}")
-            continue
         for entry in entries:
             if not isinstance(entry, dict) or any(
                 type(entry.get(name)) is not type_
@@ -127,7 +126,6 @@ def _check_types(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
     identity = manifest.get("identity")
     if not isinstance(identity, dict):
         refuse("it does not say what made them")
-        return
     for name, type_ in _OF_THE_IDENTITY.items():
         if name in identity and type(identity[name]) is not type_:
             refuse(f"{name} is {identity[name]!r:.60}")
