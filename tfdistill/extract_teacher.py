@@ -4,6 +4,7 @@ python -m tfdistill.extract_teacher --records=DIR --teacher=DIR \
         --knowledge='top_k(k=10)' --knowledge_records=DIR
 """
 
+import pathlib
 from typing import Any
 
 from absl import logging
@@ -27,7 +28,12 @@ from tfdistill.distillation.extraction import (
 )
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.precision import lower_precision
-from tfdistill.records import RecordSetWriter, make_codec, open_record_set
+from tfdistill.records import (
+    RecordSetWriter,
+    check_identity,
+    make_codec,
+    open_record_set,
+)
 from tfdistill.replicas import check_same, from_chief
 from tfdistill.tasks import find_task
 
@@ -48,6 +54,13 @@ def extract_teacher(
     task = find_task(general.task, records)
     check_open(records)
     specs = knowledge.knowledge or task.knowledge
+    known = {
+        **records.identity,
+        "knowledge": list(specs),
+        "precision": inference.precision,
+        "records": records.fingerprint,
+    }
+    check_identity(pathlib.Path(artefacts.knowledge_records), known)
     with replicas.scope():
         teacher = assembly.load_for(task, artefacts.teacher)
         lower_precision(teacher.model, inference.precision)
@@ -72,14 +85,11 @@ def extract_teacher(
     codec = make_codec(specs, records.shapes(**shape))
     added, schema = knowledge_schema(records, codec)
     identity = {
-        **records.identity,
+        **known,
         "tokenizer": tokenizer.fingerprint,
         **tokenizer.settings,
-        "knowledge": list(specs),
         "teacher": teacher.fingerprint,
         "teacher_shape": shape,
-        "precision": inference.precision,
-        "records": records.fingerprint,
     }
     files = {
         **tokenizer.files(),

@@ -27,6 +27,7 @@ from tfdistill.records.knowledge import (
     make_codec,
     stored_pieces,
 )
+from tfdistill.records.manifest import check_identity
 from tfdistill.records.output_layer import HEAD_STATES, OutputLayer
 from tfdistill.records.record_set import RecordSet, open_record_set
 from tfdistill.records.schema import Schema
@@ -48,6 +49,7 @@ __all__ = [
     "Shapes",
     "causal_features",
     "check_budget",
+    "check_identity",
     "drawn_pieces",
     "evaluation_batches",
     "make_codec",

@@ -169,6 +169,25 @@ def plan_in(folder: pathlib.Path) -> dict[str, Any] | None:
     return None
 
 
+def check_identity(folder: pathlib.Path, known: Mapping[str, Any]) -> None:
+    """Refuse a folder whose set is known to be made by something else.
+
+    For what is known before what takes long to find out, as of a teacher.
+
+    Args:
+        folder: Where a set is, is being written, or will be.
+        known: A part of an identity.
+
+    Raises:
+        ValueError: It is; or what says so is damaged.
+    """
+    found = plan_in(folder)
+    stated = found.get("identity") if found else None
+    if isinstance(stated, Mapping):
+        wanted = json.loads(json.dumps(dict(known)))
+        check_plan(folder, {key: stated.get(key) for key in wanted}, wanted)
+
+
 def check_plan(
     folder: pathlib.Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
