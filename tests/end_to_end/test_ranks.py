@@ -72,16 +72,19 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
+EXTRACT = (
+    "--records={c}/{records} --teacher={c}/teacher --knowledge=top_k(k=3) "
+    "--predict_batch_size={batch} --knowledge_records="
+)
+
+
 @pytest.mark.parametrize(
     ("records", "ranks"), [("shards", 2), ("shards", 3), ("records", 2)]
 )
 def test_ranks_extract_the_bytes_of_one_process(
     chain, tmp_path, records, ranks
 ):
-    flags = (
-        f"--records={chain}/{records} --teacher={chain}/teacher "
-        "--knowledge=top_k(k=3) --predict_batch_size=8 --knowledge_records="
-    )
+    flags = EXTRACT.format(c=chain, records=records, batch=8)
     alone = call("extract_teacher", (flags + f"{tmp_path}/alone").split())
     assert alone.status == 0, alone.stderr
     done = mpi.run(
@@ -130,13 +133,18 @@ def start(command, tmp_path):
     return job, errors
 
 
-def wait_for_step(run, step, job):
+def wait_for(is_reached, job):
     deadline = time.monotonic() + mpi.SECONDS
     while time.monotonic() < deadline and job.poll() is None:
-        if (run / f"checkpoints/step-{step:09d}.safetensors").exists():
+        if is_reached():
             return
         time.sleep(0.02)
-    raise AssertionError(f"step {step} was not reached")
+    raise AssertionError("the job never came so far")
+
+
+def wait_for_step(run, step, job):
+    checkpoint = run / f"checkpoints/step-{step:09d}.safetensors"
+    wait_for(checkpoint.exists, job)
 
 
 def rank_of(job, rank):
@@ -172,6 +180,32 @@ def test_a_killed_rank_ends_the_job_which_one_process_can_finish(
     done = call("distill", flags.split())
     assert done.status == 0, done.stderr
     assert_same_weights(run, alone[0])
+
+
+def test_a_killed_extraction_ends_and_one_process_finishes_its_bytes(
+    chain, tmp_path
+):
+    # In batches so small that it does not end by itself.
+    flags = EXTRACT.format(c=chain, records="shards", batch=1)
+    alone = call("extract_teacher", (flags + f"{tmp_path}/alone").split())
+    assert alone.status == 0, alone.stderr
+    output = tmp_path / "n"
+    extract = module("extract_teacher", flags + str(output))
+    job, errors = start(mpi.mpirun(2, *extract), tmp_path)
+    wait_for(lambda: list(output.glob("*.tfrecord")), job)
+    rank_of(job, 1).send_signal(signal.SIGKILL)
+    status, text = ended(job, errors)
+    assert status != 0
+    assert "rank 1" in text
+    whole, left = contents(tmp_path / "alone"), contents(output)
+    assert "manifest.json" not in left
+    finished = [name for name in left if name.endswith(".tfrecord")]
+    assert all(left[name] == whole[name] for name in finished)
+    done = call("extract_teacher", (flags + str(output)).split())
+    assert done.status == 0, done.stderr
+    shards = json.loads(alone.stdout)["extracted_shards"]
+    assert json.loads(done.stdout)["extracted_shards"] == shards - len(finished)
+    assert contents(output) == whole
 
 
 def test_a_terminated_job_saves_and_three_ranks_can_finish_it(
