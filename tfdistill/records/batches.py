@@ -76,23 +76,28 @@ def training_batches(
         raise ValueError(f"{records.path} holds no examples.")
     records.check_readable()
     first_window, first_batch = divmod(first_step, length_window)
-    used = first_window * length_window * batch_size
-    stream = example_stream(records, seed, shuffle_buffer_size, used)
-    stream = stream.batch(batch_size * length_window, drop_remainder=True)
+    size = batch_size * length_window
+    stream = example_windows(
+        records, seed, shuffle_buffer_size, size, first_window
+    )
     if length_window > 1:
 
-        def deal(number: tf.Tensor, window: tuple) -> tuple:
-            return _by_length(window, batch_size, [seed, number])
+        def deal(start: tf.Tensor, examples: tuple) -> tuple:
+            window = start + tf.range(size, dtype=tf.int64), examples
+            return _by_length(window, batch_size, [seed, start // size])
 
-        stream = stream.enumerate(start=first_window).map(deal).unbatch()
-        stream = stream.skip(first_batch)
+        stream = stream.map(deal).unbatch().skip(first_batch)
     return decoded(
         records, stream, lambda _: process_slice, transform, tf.int64.max
     )
 
 
-def example_stream(
-    records: RecordSet, seed: int, shuffle_buffer_size: int, used: int
+def example_windows(
+    records: RecordSet,
+    seed: int,
+    shuffle_buffer_size: int,
+    size: int,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """Returns serialised examples without end, epoch after epoch.
 
@@ -101,12 +106,14 @@ def example_stream(
         seed: Fixes the order, together with the epoch.
         shuffle_buffer_size: Examples that are shuffled at a time; shards
             are shuffled too.
-        used: Examples that were used already.
+        size: Examples of a window.
+        first: Windows that were used already.
 
     Returns:
-        Of each example its position in the stream, its index in the set, and
-        the example.
+        Of each window where in the stream it starts, int64, and its examples'
+        indices in the set and themselves.
     """
+    used = first * size
     paths = tf.constant([str(s.path) for s in records.shards])
     sizes = [s.examples for s in records.shards]
     starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
@@ -132,12 +139,14 @@ def example_stream(
             )
         )
 
-    return (
+    windows = (
         tf.data.Dataset.range(used // records.examples, tf.int64.max)
         .flat_map(epoch)
         .skip(used % records.examples)
-        .enumerate(start=used)
+        .batch(size, drop_remainder=True)
     )
+    starts = tf.data.Dataset.range(used, tf.int64.max, size)
+    return tf.data.Dataset.zip(starts, windows)
 
 
 def _by_length(window: tuple, batch_size: int, seed: list) -> tuple:
@@ -234,7 +243,8 @@ def decoded(
 
     Args:
         records: What is read.
-        stream: Global batches: positions, indices in the set, examples.
+        stream: Global batches: positions, or that of the first where the
+            others follow it; indices in the set; examples.
         slice_of: From the examples of a batch to start and size of the part.
         transform: Applied to the part, for instance to mask it.
         end: Positions from here on are those of copies.
@@ -251,6 +261,8 @@ def decoded(
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
     ) -> Batch:
+        if positions.shape.rank == 0:
+            positions += tf.range(tf.size(numbered[0], tf.int64))
         # All processes pad alike, as dropout depends on the shape.
         length = padded_length(count_tokens(numbered[1]), grid)
         start, size = slice_of(tf.shape(positions)[0])

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdistill.records.codes import integers_below
-from tfdistill.records.feature import Feature, most_values, shaped, within_limit
+from tfdistill.records.feature import Feature, check_limits, most_values, shaped
 
 
 class _Found(NamedTuple):
@@ -21,7 +21,7 @@ class _Found(NamedTuple):
 
     feature: Feature
     raw: tf.Tensor
-    number: tf.Tensor
+    number: tf.Tensor | int
 
 
 def encode(
@@ -85,12 +85,13 @@ def decode(
     """Parse a batch, as `Schema.decode`."""
     batch: dict[str, tf.Tensor] = {}
     counts: dict[str, tf.Tensor] = {}
+    limited = []
     for f, raw, count in _walk(features, serialized):
         counts[f.name] = count
         most = 1 if f.is_step else most_values(f, length)
         values = f.packing.unpack(raw, most)
         if f.limit and not f.is_step:
-            values = within_limit(values, f)
+            limited.append((f, values))
         if f.is_step:
             index = tf.range(length)[None]
             values = tf.cast(
@@ -106,6 +107,7 @@ def decode(
                 length if f.axes == ("L",) else f.length,
                 tf.float32 if f.mask_is_float else tf.int32,
             )
+    check_limits(limited)
     return batch
 
 
@@ -113,26 +115,23 @@ def _walk(
     features: Sequence[Feature], serialized: tf.Tensor
 ) -> Iterator[_Found]:
     """Yield features and where they are, once all bytes are accounted for."""
-    found, size = [], tf.strings.length(serialized)
+    size = tf.strings.length(serialized)
     at = tf.zeros_like(size)
     own: dict[str | int, tf.Tensor] = {}
     is_whole = tf.ones_like(size, tf.bool)
-
-    def take(number: tf.Tensor | int) -> tf.Tensor:
-        nonlocal at
-        begin = tf.minimum(at, size)
-        at += number
-        return tf.strings.substr(
-            serialized, begin, tf.minimum(at, size) - begin
-        )
-
+    found = []
     for feature in features:
         count: tf.Tensor | int = 1
         if feature.is_counted:
             code = integers_below(feature.length + 1)
-            count = code.unpack(take(tf.fill(tf.shape(size), code.width)), 1)[
-                :, 0
-            ]
+            # A damaged example may end before.
+            raw = tf.strings.substr(
+                serialized,
+                tf.minimum(at, size),
+                tf.fill(tf.shape(size), code.width),
+            )
+            at += code.width
+            count = code.unpack(raw, 1)[:, 0]
             is_whole &= count <= feature.length
             if feature.axes:
                 own.setdefault(feature.axes[0], count)
@@ -143,26 +142,21 @@ def _walk(
                         f"Nothing says how long {feature.name!r} is."
                     )
                 count *= own.get(axis, axis)
-        count = tf.broadcast_to(count, tf.shape(size))
-        found.append(_Found(feature, take(feature.packing.size(count)), count))
-    with tf.control_dependencies(
-        _as_expected(is_whole & (at == size), at, size)
-    ):
-        for feature, raw, count in found:
-            yield _Found(feature, tf.identity(raw), tf.identity(count))
-
-
-def _as_expected(
-    is_whole: tf.Tensor, expected: tf.Tensor, size: tf.Tensor
-) -> list[tf.Operation]:
-    wrong = ~is_whole
+        number = tf.broadcast_to(feature.packing.size(count), tf.shape(size))
+        found.append((feature, at, number, count))
+        at += number
+    is_whole &= at == size
+    wrong = tf.argmin(tf.cast(is_whole, tf.int32))
     check = tf.debugging.Assert(
         tf.reduce_all(is_whole),
         [
             "an example has",
-            tf.boolean_mask(size, wrong)[:1],
+            size[wrong],
             "bytes where its schema expects",
-            tf.boolean_mask(expected, wrong)[:1],
+            at[wrong],
         ],
     )
-    return [] if check is None else [check]
+    with tf.control_dependencies([] if check is None else [check]):
+        for feature, begin, number, count in found:
+            raw = tf.strings.substr(serialized, begin, number)
+            yield _Found(feature, raw, count)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.records.feature import Feature, within_limit
+from tfdistill.records.feature import Feature, check_limits
 
 
 def encode(
@@ -64,9 +64,7 @@ def decode(
                 shape, tf.float32 if f.mask_is_float else tf.int64
             )
     parsed = tf.io.parse_example(serialized, kinds)
-    for f in features:
-        if f.limit:
-            parsed[f.name] = within_limit(parsed[f.name], f)
+    check_limits([(f, parsed[f.name]) for f in features if f.limit])
     batch = {}
     for f in features:
         for name in (f.name, f.mask) if f.mask else (f.name,):

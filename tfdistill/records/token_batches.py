@@ -19,7 +19,7 @@ from tfdistill.records.batches import (
     Batch,
     Transform,
     decoded,
-    example_stream,
+    example_windows,
 )
 from tfdistill.records.padding import fine_grid
 from tfdistill.records.record_set import RecordSet
@@ -140,6 +140,7 @@ def token_batches(
     grids = fine_grid(most), fine_grid(target.length if target else 0)
     check_budget(records, batch_tokens)
     multiple = num_parts * micro_batches
+    size = min(window, records.examples)
 
     def plan(
         tokens: np.ndarray, places: np.ndarray, number: np.ndarray
@@ -156,8 +157,8 @@ def token_batches(
         splits = np.cumsum([0, *map(len, chosen)])
         return np.concatenate(chosen), np.concatenate(is_copy), splits
 
-    def batches(number: tf.Tensor, of_window: tuple) -> tf.data.Dataset:
-        positions, (indices, serialized) = of_window
+    def batches(start: tf.Tensor, examples: tuple) -> tf.data.Dataset:
+        indices, serialized = examples
         tokens = records.schema.token_counts(serialized)
         places = records.schema.target_counts(serialized)
         chosen, is_copy, splits = tf.numpy_function(
@@ -165,13 +166,13 @@ def token_batches(
             [
                 tokens,
                 tf.zeros_like(tokens) if places is None else places,
-                number,
+                start // size,
             ],
             [tf.int64, tf.bool, tf.int64],
             stateful=False,
         )
         rows = (
-            tf.where(is_copy, _END, tf.gather(positions, chosen)),
+            tf.where(is_copy, _END, start + chosen),
             (tf.gather(indices, chosen), tf.gather(serialized, chosen)),
         )
         ragged = tf.nest.map_structure(
@@ -183,9 +184,7 @@ def token_batches(
         return tf.data.Dataset.from_tensor_slices(ragged)
 
     stream = (
-        example_stream(records, seed, shuffle_buffer_size, 0)
-        .batch(min(window, records.examples), drop_remainder=True)
-        .enumerate()
+        example_windows(records, seed, shuffle_buffer_size, size)
         .flat_map(batches)
         .skip(first_step)
     )
