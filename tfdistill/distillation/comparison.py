@@ -211,7 +211,7 @@ def _through_bytes(
 ) -> tuple[Distribution, int]:
     """Returns what is read back, and the bytes that it took."""
     answers = codec.encode(said)
-    stored = list(encode_answers(answers, batch, added))
+    stored = encode_answers(answers, batch, added)
     slots = batch["masked_lm_weights"]
     most = slots.shape[1]
     positions = Feature(
@@ -225,10 +225,8 @@ def _through_bytes(
     whole = dataclasses.replace(added, features=(positions, *added.features))
     inputs = dataclasses.replace(added, features=(positions,))
     counts = tf.reduce_sum(slots, axis=1).numpy().astype(int)
-    serialized = [
-        added.join(inputs.encode({positions.name: np.arange(count)}), more)
-        for count, more in zip(counts, stored, strict=True)
-    ]
+    places = [{positions.name: np.arange(count)} for count in counts]
+    serialized = list(map(added.join, inputs.encode_all(places), stored))
     read = whole.decode(tf.constant(serialized))
     known: Distribution = codec.decode(read)[DISTRIBUTION]
     return known, sum(map(len, stored))

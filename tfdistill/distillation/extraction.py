@@ -208,8 +208,8 @@ def _answered(
 
 def encode_answers(
     answers: Mapping[str, tf.Tensor], batch: Batch, added: Schema
-) -> Iterator[bytes]:
-    """Yield what is stored of each example of a batch.
+) -> list[bytes]:
+    """Returns what is stored of each example of a batch.
 
     Args:
         answers: A codec's features, padded as the batch is.
@@ -223,9 +223,10 @@ def encode_answers(
         for axis, mask in masks.items()
         if mask in batch
     }
+    examples = []
     for row in range(len(batch["input_mask"])):
         own: dict[Any, int] = {k: int(v[row]) for k, v in counts.items()}
-        yield added.encode(
+        examples.append(
             {
                 f.name: arrays[f.name][row][
                     tuple(slice(own.get(axis)) for axis in f.axes)
@@ -233,3 +234,4 @@ def encode_answers(
                 for f in added.features
             }
         )
+    return added.encode_all(examples)

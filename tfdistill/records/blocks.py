@@ -13,6 +13,7 @@ eight: with m the block's largest size, 0.44 % and 0.87 % of m with 8 bits,
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +30,8 @@ class Blocks:
     """Integers of `bits` bits, with a scale for each block."""
 
     bits: int
+
+    is_each_alone: ClassVar[bool] = False
 
     def size(self, count: Count) -> Count:
         """As `Code`."""

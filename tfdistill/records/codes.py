@@ -5,16 +5,24 @@ at a time, and leaves zeros behind the numbers of shorter examples.
 """
 
 import dataclasses
-from typing import Protocol, TypeAlias
+import itertools
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-Count: TypeAlias = "int | tf.Tensor"
+Count: TypeAlias = "int | np.ndarray | tf.Tensor"
 
 
 class Code(Protocol):
-    """A way to write numbers."""
+    """A way to write numbers.
+
+    Attributes:
+        is_each_alone: Whether a number's bytes do not depend on the others.
+    """
+
+    is_each_alone: ClassVar[bool]
 
     def size(self, count: Count) -> Count:
         """Returns the bytes that so many numbers take."""
@@ -30,9 +38,34 @@ class Code(Protocol):
         """Read strings `[B]`: int32 or float32 `[B, most]`."""
 
 
+def pack_rows(
+    code: Code, values: np.ndarray, counts: np.ndarray
+) -> Sequence[bytes | memoryview]:
+    """Write the numbers of some examples.
+
+    Args:
+        code: How.
+        values: Of all examples, one after another.
+        counts: int `[B]`, how many each has.
+
+    Returns:
+        The bytes of each.
+
+    Raises:
+        ValueError: As `Code.pack`.
+    """
+    if not code.is_each_alone:
+        return [code.pack(x) for x in np.split(values, np.cumsum(counts)[:-1])]
+    packed = memoryview(code.pack(values))
+    ends = np.cumsum(code.size(counts)).tolist()
+    return [packed[a:b] for a, b in itertools.pairwise([0, *ends])]
+
+
 @dataclasses.dataclass(frozen=True)
 class Integers:
     """Unsigned little-endian integers of 1, 2, 3 or 4 bytes."""
+
+    is_each_alone: ClassVar[bool] = True
 
     width: int
 
@@ -60,6 +93,8 @@ class Integers:
 @dataclasses.dataclass(frozen=True)
 class Floats:
     """Little-endian float32."""
+
+    is_each_alone: ClassVar[bool] = True
 
     def size(self, count: Count) -> Count:
         """As `Code`."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -141,41 +142,55 @@ def shaped(
     return tf.where(is_real, found, tf.zeros_like(found))
 
 
-def checked(feature: Feature, values: np.ndarray | None) -> np.ndarray:
-    """Returns the values of an example, `[N]`.
+class Column(NamedTuple):
+    """A feature in some examples: values one after another, and how many."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+
+def checked(feature: Feature, examples: Sequence[np.ndarray | None]) -> Column:
+    """Returns the values that examples have, each `[N]`.
 
     Raises:
         ValueError: They are missing, too many or out of range.
     """
-    if values is None:
-        raise ValueError(f"Feature {feature.name!r} is missing.")
-    values = np.asarray(values)
-    if values.ndim != 1:
-        raise ValueError(
-            f"Feature {feature.name!r} must be 1-D, received shape "
-            f"{values.shape}."
-        )
-    most = max(feature.length, 1)
-    if len(values) > most or (feature.length == 0 and len(values) != 1):
-        raise ValueError(
-            f"Feature {feature.name!r} holds {len(values)} values, expected "
-            f"{'at most ' if feature.length else ''}{most}."
-        )
-    if feature.limit == 0:
-        if values.dtype.kind != "f":
+    expected = (
+        f"integers in [0, {feature.limit})" if feature.limit else "floats"
+    )
+    arrays = []
+    for example in examples:
+        if example is None:
+            raise ValueError(f"Feature {feature.name!r} is missing.")
+        values = np.asarray(example)
+        if values.ndim != 1:
             raise ValueError(
-                f"Feature {feature.name!r} must be float, received "
+                f"Feature {feature.name!r} must be 1-D, received shape "
+                f"{values.shape}."
+            )
+        if values.dtype.kind not in ("iu" if feature.limit else "f"):
+            raise ValueError(
+                f"Feature {feature.name!r} must hold {expected}, received "
                 f"{values.dtype}."
             )
-    elif values.dtype.kind not in "iu" or (
-        len(values) and not 0 <= values.min() <= values.max() < feature.limit
-    ):
+        arrays.append(values)
+    counts = np.array([len(values) for values in arrays])
+    most = max(feature.length, 1)
+    wrong = counts[counts > most if feature.length else counts != 1]
+    if len(wrong):
         raise ValueError(
-            f"Feature {feature.name!r} must hold integers in "
-            f"[0, {feature.limit}), received {values.dtype} "
-            f"{values.min()} to {values.max()}."
+            f"Feature {feature.name!r} holds {wrong[0]} values, expected "
+            f"{'at most ' if feature.length else ''}{most}."
         )
-    return values
+    together = np.concatenate(arrays)
+    if feature.limit and len(together):
+        least, largest = together.min(), together.max()
+        if not 0 <= least <= largest < feature.limit:
+            raise ValueError(
+                f"Feature {feature.name!r} must hold {expected}, received "
+                f"{least} to {largest}."
+            )
+    return Column(together, counts)
 
 
 def check_limits(found: Sequence[tuple[Feature, tf.Tensor]]) -> None:

@@ -10,6 +10,7 @@ that.
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -39,6 +40,8 @@ class LogProbs:
     """The nearest of 255 or 65,535 log-probabilities, and none."""
 
     bits: int
+
+    is_each_alone: ClassVar[bool] = True
 
     def size(self, count: Count) -> Count:
         """As `Code`."""

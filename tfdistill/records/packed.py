@@ -6,14 +6,20 @@ have it in front of them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.records.codes import integers_below
-from tfdistill.records.feature import Feature, check_limits, most_values, shaped
+from tfdistill.records.codes import integers_below, pack_rows
+from tfdistill.records.feature import (
+    Column,
+    Feature,
+    check_limits,
+    most_values,
+    shaped,
+)
 
 
 class _Found(NamedTuple):
@@ -25,42 +31,56 @@ class _Found(NamedTuple):
 
 
 def encode(
-    features: Sequence[Feature], example: dict[str, np.ndarray]
-) -> bytes:
-    """Write checked values of all features.
+    features: Sequence[Feature], columns: Mapping[str, Column]
+) -> list[bytes]:
+    """Write examples with checked values of all features.
 
     Raises:
         ValueError: Values do not fit in their code, or are not as many as
             the feature's axes say; the message names the feature.
     """
-    own: dict[str | int, int] = {}
-    made = []
+    own: dict[str | int, np.ndarray] = {}
+    parts: list[Sequence[bytes | memoryview]] = []
     for feature in features:
-        values = example[feature.name]
-        count = len(values)
+        values, counts = columns[feature.name]
+        alone = np.ones_like(counts)
         if feature.is_step:
-            values = np.array([count - int(values.sum())])
+            # Those that are 1 are at the end.
+            ends = np.cumsum(counts)
+            ones = np.cumsum([0, *values])
+            values, counts = counts - (ones[ends] - ones[ends - counts]), alone
         elif feature.is_counted:
             if feature.axes:
-                own.setdefault(feature.axes[0], count)
-            counts = integers_below(feature.length + 1)
-            made.append(counts.pack(np.array([count])))
+                own.setdefault(feature.axes[0], counts)
+            code = integers_below(feature.length + 1)
+            parts.append(pack_rows(code, counts, alone))
         elif feature.length:
-            sizes = [own.get(axis, axis) for axis in feature.axes]
-            # Of features that are to be joined to others, axes are theirs.
-            known = [size for size in sizes if isinstance(size, int)]
-            if len(known) == len(sizes) and count != math.prod(known):
-                raise ValueError(
-                    f"Feature {feature.name!r} holds {count} values, "
-                    f"expected {' x '.join(map(str, sizes))}."
-                )
+            _check_counts(feature, counts, own)
         try:
-            made.append(feature.packing.pack(values))
+            parts.append(pack_rows(feature.packing, values, counts))
         except ValueError as error:
             raise ValueError(
                 f"Feature {feature.name!r} holds {error}."
             ) from None
-    return b"".join(made)
+    return [b"".join(example) for example in zip(*parts, strict=True)]
+
+
+def _check_counts(
+    feature: Feature, counts: np.ndarray, own: Mapping[str | int, np.ndarray]
+) -> None:
+    """Refuse other numbers of values than the axes say."""
+    sizes = [own.get(axis, axis) for axis in feature.axes]
+    # Of features that are to be joined to others, axes are theirs.
+    if any(isinstance(size, str) for size in sizes):
+        return
+    wrong = np.flatnonzero(counts != math.prod(sizes))
+    if len(wrong):
+        which = wrong[0]
+        shape = [np.broadcast_to(size, counts.shape)[which] for size in sizes]
+        raise ValueError(
+            f"Feature {feature.name!r} holds {counts[which]} values, "
+            f"expected {' x '.join(map(str, shape))}."
+        )
 
 
 def joined(example: bytes, added: bytes) -> bytes:

@@ -4,18 +4,31 @@ A tf.train.Example with fixed-length lists of int64 and float under the
 published names, masks and padding included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.records.feature import Feature, check_limits
+from tfdistill.records.feature import Column, Feature, check_limits
 
 
 def encode(
-    features: Sequence[Feature], example: dict[str, np.ndarray]
+    features: Sequence[Feature], columns: Mapping[str, Column]
+) -> list[bytes]:
+    """Write examples with checked values of all features."""
+    rows = {
+        name: np.split(column.values, np.cumsum(column.counts)[:-1])
+        for name, column in columns.items()
+    }
+    return [
+        _encoded(features, dict(zip(rows, example, strict=True)))
+        for example in zip(*rows.values(), strict=True)
+    ]
+
+
+def _encoded(
+    features: Sequence[Feature], example: Mapping[str, np.ndarray]
 ) -> bytes:
-    """Write checked values of all features."""
     proto: dict[str, tf.train.Feature] = {}
     for feature in features:
         values = example[feature.name]

@@ -5,6 +5,7 @@ matter which process writes it.
 """
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from tfdistill.text.instances import (
 from tfdistill.text.masking import mask_tokens, num_predictions
 from tfdistill.text.tokenizer import Tokenizer, shared_tokenizer
 from tfdistill.text.units import Unit, read_unit
+
+_EXAMPLES_AT_ONCE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +68,14 @@ class _Worker:
         rng = random.Random(job.seed)
         documents = self._tokenized(read_unit(job.unit))
         rng.shuffle(documents)
-        examples = [
-            self._schema.encode(self._features(instance, rng))
+        made = (
+            self._features(instance, rng)
             for _ in range(job.dupe_factor)
             for instance in self._instances(documents, rng)
-        ]
+        )
+        examples = []
+        while some := list(itertools.islice(made, _EXAMPLES_AT_ONCE)):
+            examples += self._schema.encode_all(some)
         rng.shuffle(examples)
         with ShardWriter(job.path, self._schema) as out:
             for example in examples:

@@ -5,6 +5,7 @@ the random draws is that of the published code, so that equal generators give
 equal masks.
 """
 
+import functools
 import random
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from tfdistill.text.tokenizer import Tokenizer
 MASKED_PROB = 0.8
 # Of the rest, this share keeps the token and the others get a random one.
 KEPT_PROB = 0.5
+_LENGTHS_KEPT = 1024
 _MASK = re.compile(r"(?<!\S)\[MASK\](?!\S)")
 
 
@@ -98,12 +100,17 @@ def shuffle(values: list[Any], rng: random.Random) -> None:
     Half of the time that masking took was spent in calls of its draws.
     """
     draw = rng.getrandbits
-    for i in range(len(values) - 1, 0, -1):
-        bits = (i + 1).bit_length()
+    for i, bits in _places(len(values)):
         j = draw(bits)
         while j > i:
             j = draw(bits)
         values[i], values[j] = values[j], values[i]
+
+
+@functools.lru_cache(maxsize=_LENGTHS_KEPT)
+def _places(length: int) -> list[tuple[int, int]]:
+    """Returns what is swapped, from the end, and the bits of its draws."""
+    return [(i, (i + 1).bit_length()) for i in range(length - 1, 0, -1)]
 
 
 def tokenize_with_masks(

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import pathlib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,14 +176,12 @@ class WordPiece:
 def normalize(line: str, do_lower_case: bool) -> str:
     """Drop control characters and, for uncased models, case and accents."""
     if not (line.isascii() and line.isprintable()):
-        line = "".join(c for c in line if not _is_dropped(c))
+        line = line.translate(_WITHOUT_CONTROLS)
     if do_lower_case:
         line = line.lower()
         if not line.isascii():
-            line = "".join(
-                c
-                for c in unicodedata.normalize("NFD", line)
-                if unicodedata.category(c) != "Mn"
+            line = unicodedata.normalize("NFD", line).translate(
+                _WITHOUT_ACCENTS
             )
     return line
 
@@ -213,12 +211,10 @@ def normalize_with_places(
             for part in unicodedata.normalize("NFD", c)
         ]
         kept = [
-            (c, i)
-            for c, i in _in_canonical_order(kept)
-            if unicodedata.category(c) != "Mn"
+            (c, i) for c, i in _in_canonical_order(kept) if not _is_accent(c)
         ]
         for i in range(len(line) - 1, 0, -1):
-            if unicodedata.category(line[i]) == "Mn":
+            if _is_accent(line[i]):
                 behind[i - 1] = behind[i]
     origins = np.array([i for _, i in kept], np.int64)
     ends = np.array(behind, np.int64)[origins]
@@ -244,3 +240,22 @@ def _is_dropped(character: str) -> bool:
         "Cc",
         "Cf",
     )
+
+
+def _is_accent(character: str) -> bool:
+    return unicodedata.category(character) == "Mn"
+
+
+class _Without(dict[int, int | None]):
+    """A table for `str.translate`, which asks about each character once."""
+
+    def __init__(self, is_dropped: Callable[[str], bool]) -> None:
+        self._is_dropped = is_dropped
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = None if self._is_dropped(chr(code)) else code
+        return self[code]
+
+
+_WITHOUT_CONTROLS = _Without(_is_dropped)
+_WITHOUT_ACCENTS = _Without(_is_accent)
