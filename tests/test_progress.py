@@ -35,6 +35,22 @@ def test_log_lines_where_there_is_no_terminal():
     assert line.endswith(" steps/s, loss 1.5")
 
 
+def test_the_last_line_is_not_written_twice():
+    always = "\nimport tfdistill.progress as p; p.SECONDS_BETWEEN_LINES = 0"
+    code = CODE % False
+    result = subprocess.run(
+        [sys.executable, "-c", code.replace("\nwith", always + "\nwith", 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    done = [
+        line.split("walking: ")[1].split()[0]
+        for line in result.stderr.splitlines()
+    ]
+    assert done == ["1,000", "2,000", "3,000"]
+
+
 def test_scaled_amounts():
     result = subprocess.run(
         [sys.executable, "-c", CODE % True],

@@ -46,6 +46,7 @@ class Progress:
         self._scale = scale
         self._shown = shown
         self._note = ""
+        self._logged: int | None = None
         self._started = self._last_line = time.monotonic()
         self._bar = (
             tqdm(
@@ -76,6 +77,7 @@ class Progress:
     def _log(self) -> None:
         if not self._shown:
             return
+        self._logged = self._done
         self._last_line = now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
         rate = (self._done - self._initial) / seconds
@@ -104,7 +106,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None:
+        elif kind is None and self._logged != self._done:
             self._log()
 
 
