@@ -15,14 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.records.batches import (
-    Batch,
-    Transform,
-    decoded,
-    example_windows,
-)
+from tfdistill.records.batches import Batch, Transform, decoded
 from tfdistill.records.padding import fine_grid
 from tfdistill.records.record_set import RecordSet
+from tfdistill.records.stream import example_windows
 
 # Positions of copies.
 _END = tf.int64.max
