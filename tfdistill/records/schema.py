@@ -112,6 +112,9 @@ class Schema:
             examples: Per feature a 1-D array without padding (one value for
                 scalars; for steps as many as its sequence has).
 
+        Returns:
+            The bytes of each, in their order.
+
         Raises:
             ValueError: A feature is missing, unknown, too long or out of
                 range; the message names it.

@@ -24,8 +24,9 @@ def example_windows(
         first: Windows that were used already.
 
     Returns:
-        Of each window where in the stream it starts, int64, and its examples'
-        indices in the set and themselves.
+        Windows: int64 `[]`, where in the stream one starts; of its examples
+        their indices in the set, int64 `[size]`, and themselves, string
+        `[size]`.
     """
     used = first * size
     paths = tf.constant([str(s.path) for s in records.shards])
