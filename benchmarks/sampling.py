@@ -70,7 +70,7 @@ def cached(model: LanguageModel, size: int) -> Callable[[], None]:
             model,
             step,
             range(size),
-            prefixes=Prefixes([1, 2, 3]),
+            prefixes=Prefixes([[1], [2], [3]]),
             sampling=SAMPLING,
             seed=1,
             end_id=0,

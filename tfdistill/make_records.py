@@ -12,8 +12,8 @@
 
 Where --words_file is given, records of tables hold whole words beside pieces.
 Where the table of --input has columns of logits, they become the knowledge of
---knowledge_records, which are made instead of --records. --records_for=causal_lm
-or mlm makes records for a model of a task's sentences.
+--knowledge_records, which are made instead of --records. --records_for makes
+records for a model of a task's sentences.
 Of text, --eval_fraction of the documents go to --eval_records, gone through
 once. Of tables, train goes to --records, dev to --eval_records and test to
 --test_records, as far as these are given; --input takes the place of train.
@@ -105,20 +105,23 @@ def make_records(
         _needed(artefacts, "eval_records")
     _check_distinct(artefacts, general.task)
     casing = {"do_lower_case": corpus.do_lower_case}
-    if tables.records_for == "causal_lm":
+    if tables.are_for_causal_lm:
         if general.task in (MLM.name, *SQUAD) or artefacts.words_file:
             raise ValueError(
-                "--records_for=causal_lm is for the tables of a task of "
-                "sentences, and without --words_file."
+                f"--records_for={tables.records_for} is for the tables of a "
+                "task of sentences, and without --words_file."
             )
         return _from_tables(
             artefacts,
             general,
             tables,
             lambda task, split, logits: causal_layout(
-                task.name,
+                task,
                 split,
-                read_causal_tokenizer(artefacts.vocab_file),
+                read_causal_tokenizer(
+                    artefacts.vocab_file,
+                    is_conditional=tables.records_for == "conditional_lm",
+                ),
                 examples,
                 examples_per_shard=tables.examples_per_shard,
             ),

@@ -76,7 +76,7 @@ def make_vocab(
         )
     if artefacts.words_file:
         return _make_words(artefacts, general, corpus, tables)
-    if tables.records_for == "causal_lm":
+    if tables.are_for_causal_lm:
         return _make_causal(artefacts, general, corpus, tables)
     for name in ("text", "vocab_file"):
         if not getattr(artefacts, name):

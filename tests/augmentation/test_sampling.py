@@ -37,7 +37,9 @@ CONFIGS = {
     ),
 }
 SAMPLING = Sampling(max_tokens=12)
-PREFIXES = Prefixes([1, 2, 2, 3])
+PREFIXES = Prefixes([[1], [2], [2], [3]])
+# First sentences and their ends.
+SENTENCES = Prefixes([[5, END], [1, 2, 3, 6, END], [7, 4, END], [8] * 30])
 LOGITS = np.log([[0.5, 0.25, 0.15, 0.1]]).astype(np.float32)
 
 
@@ -49,10 +51,10 @@ def kept(**fields):
 def test_first_tokens_are_as_probable_as_they_are_frequent():
     """T6: of "the cat", "the dog", "a cat"."""
     the, a = 7, 3
-    prefixes = Prefixes([the, the, a])
-    assert prefixes.counts == {the: 2, a: 1}
+    prefixes = Prefixes([[the], [the], [a]])
+    assert prefixes.counts == {(the,): 2, (a,): 1}
     drawn = [prefixes.look_up(u) for u in (0.0, 0.333, 0.334, 0.999)]
-    assert drawn == [a, a, the, the]
+    assert drawn == [(a,), (a,), (the,), (the,)]
     with pytest.raises(ValueError, match="no texts"):
         Prefixes([])
 
@@ -101,12 +103,14 @@ def step_of(model, sampling):
     return stepping(model, sampling)
 
 
-def samples(model, numbers, sampling=SAMPLING, *, seed=1, ends=1):
+def samples(
+    model, numbers, sampling=SAMPLING, *, seed=1, ends=1, prefixes=PREFIXES
+):
     return sample(
         model,
         step_of(model, sampling),
         numbers,
-        prefixes=PREFIXES,
+        prefixes=prefixes,
         sampling=sampling,
         seed=seed,
         end_id=END,
@@ -114,15 +118,19 @@ def samples(model, numbers, sampling=SAMPLING, *, seed=1, ends=1):
     )
 
 
-def without_cache(model, numbers, *, ends):
+def without_cache(model, numbers, *, ends, prefixes):
     """Samples, whole texts computed anew for each of their tokens."""
     uniforms = [np.random.default_rng([1, n]).random(12) for n in numbers]
-    ids = np.array([[PREFIXES.look_up(u[0])] for u in uniforms], np.int32)
+    given = [prefixes.look_up(u[0])[:12] for u in uniforms]
+    ids = np.array([row[:1] for row in given], np.int32)
     for place in range(1, 12):
         features = {"input_ids": tf.constant(ids)}
         logits = model(features, reads=frozenset({"logits"}))["logits"][:, -1]
         wanted = tf.constant([u[place] for u in uniforms])
         found = draw(logits, wanted, SAMPLING).numpy()
+        for n, row in enumerate(given):
+            if place < len(row):
+                found[n] = row[place]
         ids = np.concatenate([ids, found[:, None]], axis=1)
     texts = []
     for row in ids.tolist():
@@ -132,21 +140,33 @@ def without_cache(model, numbers, *, ends):
     return texts
 
 
-@pytest.mark.parametrize("ends", [1, 2])
-def test_a_cache_changes_nothing(model, ends):
-    found = samples(model, range(20), ends=ends)
-    assert found == without_cache(model, range(20), ends=ends)
+@pytest.mark.parametrize(
+    ("ends", "prefixes"), [(1, PREFIXES), (2, PREFIXES), (2, SENTENCES)]
+)
+def test_a_cache_changes_nothing(model, ends, prefixes):
+    found = samples(model, range(20), ends=ends, prefixes=prefixes)
+    wanted = without_cache(model, range(20), ends=ends, prefixes=prefixes)
+    assert found == wanted
     lengths = {len(ids) for ids in found if ids}
     # Some were left out of the batch on the way, some never ended.
     assert len(lengths) > 3 and None in found
     assert all(ids.count(END) == ends for ids in found if ids)
 
 
-def test_a_sample_depends_on_its_number_alone(model):
-    whole = samples(model, range(40))
-    assert samples(model, range(30, 40)) == whole[30:]
-    assert samples(model, [7, 2]) == [whole[7], whole[2]]
-    assert samples(model, range(40), seed=2) != whole
+@pytest.mark.parametrize("prefixes", [PREFIXES, SENTENCES])
+def test_a_sample_depends_on_its_number_alone(model, prefixes):
+    draw_some = functools.partial(samples, model, prefixes=prefixes, ends=2)
+    whole = draw_some(range(40))
+    assert draw_some(range(30, 40)) == whole[30:]
+    assert draw_some([7, 2]) == [whole[7], whole[2]]
+    assert draw_some(range(40), seed=2) != whole
+
+
+def test_samples_go_on_from_whole_sentences(model):
+    found = samples(model, range(40), ends=2, prefixes=SENTENCES)
+    given = {tuple(ids[: ids.index(END) + 1]) for ids in found if ids}
+    # That of 30 tokens leaves no room for another sentence.
+    assert given == {ids for ids in SENTENCES.counts if len(ids) < 12}
 
 
 def test_what_is_never_drawn(model):
@@ -165,7 +185,7 @@ def test_greedy_samples_follow_from_their_first_token(model):
     for n, ids in enumerate(samples(model, range(30), sampling)):
         uniforms = np.random.default_rng([1, n]).random(12)
         by_first[PREFIXES.look_up(uniforms[0])].add(str(ids))
-    assert set(by_first) == {1, 2, 3}
+    assert set(by_first) == {(1,), (2,), (3,)}
     assert all(len(texts) == 1 for texts in by_first.values())
 
 

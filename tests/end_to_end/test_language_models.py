@@ -248,14 +248,24 @@ def test_a_teacher_can_be_asked_about_samples(samples, c, tmp_path):
 PAIRS = "--task=classification --data_dir={c}/pairs --pair_column=other "
 
 
-@pytest.mark.parametrize("vocabulary", ["pairs/vocab.json", "pairs/words.txt"])
-def test_pairs(c, tmp_path, vocabulary):
+ROWS_OF_PAIRS = [(sentence(n), sentence(n + 1), str(n % 2)) for n in range(30)]
+
+
+def write_pairs(c, vocabulary, kind):
+    """Write the table and the vocabulary; returns flags that name them."""
     (c / "pairs").mkdir(exist_ok=True)
-    rows = [(sentence(n), sentence(n + 1), str(n % 2)) for n in range(30)]
-    lines = ["sentence\tother\tlabel", *map("\t".join, rows)]
+    lines = ["sentence\tother\tlabel", *map("\t".join, ROWS_OF_PAIRS)]
     (c / "pairs/train.tsv").write_text("\n".join(lines) + "\n")
-    flags = PAIRS + f"--records_for=causal_lm --vocab_file={{c}}/{vocabulary} "
+    flags = PAIRS + f"--records_for={kind} --vocab_file={{c}}/{vocabulary} "
     run("make_vocab", flags + "--vocab_size=300", c=c)
+    return flags
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "conditional_lm"])
+@pytest.mark.parametrize("vocabulary", ["pairs/vocab.json", "pairs/words.txt"])
+def test_pairs(c, tmp_path, vocabulary, kind):
+    flags = write_pairs(c, vocabulary, kind)
+    rows = ROWS_OF_PAIRS
     run(
         "make_records",
         flags + "--max_seq_length=64 --records={new}/records",
@@ -283,6 +293,81 @@ def test_pairs(c, tmp_path, vocabulary):
     assert done["examples"] == len(lines) > len(rows)
     assert [tuple(x.split("\t")) for x in lines[:30]] == [r[:2] for r in rows]
     assert all(all(line.split("\t")) for line in lines)
+    firsts = {line.split("\t")[0] for line in lines[30:]}
+    is_conditional = kind == "conditional_lm"
+    assert (firsts <= {row[0] for row in rows}) == is_conditional
+
+
+@pytest.mark.parametrize("vocabulary", ["pairs/vocab.json", "pairs/words.txt"])
+def test_what_a_conditional_model_predicts(c, tmp_path, vocabulary):
+    flags = write_pairs(c, vocabulary, "conditional_lm")
+    for length in (64, 16):
+        made = f"--max_seq_length={length} --records={{new}}/{length}"
+        run("make_records", flags + made, c=c, new=tmp_path)
+    whole, cut = (open_record_set(str(tmp_path / x)) for x in ("64", "16"))
+    tokenizer = read_causal_tokenizer(tmp_path / "64", is_conditional=True)
+    ids, is_there, second, characters, words = (
+        read_feature(whole, name)
+        for name in (
+            "input_ids",
+            "input_mask",
+            "segment_ids",
+            "num_characters",
+            "num_words",
+        )
+    )
+    for n, (given, wanted, _) in enumerate(ROWS_OF_PAIRS):
+        row = ids[n][is_there[n] > 0].tolist()
+        assert tokenizer.decode(row) == f"{given} \t {wanted}"
+        start = row.index(tokenizer.end_id) + 1
+        assert second[n].tolist() == [0] * start + [1] * (len(row) - start) + [
+            0
+        ] * (64 - len(row))
+        assert (characters[n], words[n]) == (len(wanted), len(wanted.split()))
+    # Of pairs that are cut, what is left is counted.
+    left = read_feature(cut, "num_characters")
+    predicted = read_feature(cut, "segment_ids").sum(1)
+    assert predicted.min() == 0 and ((left > 0) == (predicted > 1)).all()
+    assert (left <= characters).all() and (left < characters).any()
+
+
+def test_a_model_of_texts_becomes_one_of_second_sentences(c, tmp_path):
+    flags = write_pairs(c, "pairs/words.txt", "conditional_lm")
+    spec = MODELS["transformer_xl"][1]
+    for kind, model in (
+        ("causal_lm", spec),
+        ("conditional_lm", "{new}/causal_lm"),
+    ):
+        folder = "{new}/" + kind
+        run(
+            "make_records",
+            f"{flags} --records_for={kind} --records={folder}_records",
+            c=c,
+            new=tmp_path,
+        )
+        run(
+            "finetune",
+            "--task=causal_lm --train_batch_size=15 --num_train_steps=2 "
+            "--num_warmup_steps=0 "
+            f"--records={folder}_records --model={model} --run_dir={folder}",
+            new=tmp_path,
+        )
+    plain, conditional = (
+        json.loads((tmp_path / name / "model.json").read_text())
+        for name in ("causal_lm", "conditional_lm")
+    )
+    assert conditional == plain | {"is_conditional": True}
+    # It has no first sentences to go on from where there are single ones.
+    done = call(
+        "augment",
+        [
+            *SAMPLE.format(c=c, m=".").split(),
+            f"--model={tmp_path}/conditional_lm",
+            f"--output={tmp_path}/samples.tsv",
+        ],
+    )
+    assert done.status == 1
+    assert "writes second sentences of pairs" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -364,6 +449,12 @@ WRONG_USES = [
         LM_RECORDS + "--task=mlm --text={c}/vocab.txt --records={new} "
         "--vocab_file={c}/words.txt",
         "is for the tables of a task",
+    ),
+    (
+        "make_records",
+        LM_RECORDS + "--records_for=conditional_lm --records={new} "
+        "--vocab_file={c}/words.txt",
+        "writes second sentences; the examples of sst2 have one",
     ),
     ("finetune", LM + f"--model={STUDENT}", "bert is no language model"),
     (

@@ -14,6 +14,7 @@ from tfdistill.text.causal import (
     count_words,
     learn_byte_pairs,
     learn_words,
+    num_given,
     read_causal_tokenizer,
 )
 
@@ -42,6 +43,30 @@ def test_ids_of_words():
     assert text.decode([2, 0, 3, 0]) == "a \t b"
     assert text.ends(1) == 1 and text.ends(2) == 2
     assert text.never_ids == (1,)
+    # The word that an end is written as is none.
+    assert text.encode([("a <eos>", "b")]) == [[2, 1, 0, 3, 0]]
+    pair = [2, 3, 0, 3, 0]
+    assert num_given(text, pair) == 1
+    text = CausalWords(text.vocabulary, is_conditional=True)
+    assert text.encode([("a b", "b")]) == [pair]
+    assert num_given(text, pair) == 3
+
+
+def test_ids_of_a_conditional_gpt2():
+    """The second half of T3."""
+    text = CausalBytePair(GPT2, [], is_conditional=True)
+    end = GPT2.index(END_OF_TEXT)
+    pair, other = text.encode([("a", "b"), ("ab", "cd")])
+    assert pair == [0, end, 220, 1, end]
+    assert other == [0, 1, end, 220, 2, 3, end]
+    assert num_given(text, pair) == 2 and num_given(text, other) == 3
+    assert text.decode(pair) == text.decode([*pair, 3]) == "a \t b"
+    assert text.decode(pair[:1]) == text.decode([0]) == "a"
+    assert text.decode([0, end, end]) == "a \t"
+    assert text.ends(2) == 2
+    # It reads what other models of language read.
+    assert text.fingerprint == CausalBytePair(GPT2, []).fingerprint
+    assert text.settings == {"is_causal": True, "is_conditional": True}
 
 
 def test_what_stands_between_sentences():
@@ -71,6 +96,8 @@ def test_learnt_byte_pairs_hold_all_text(tmp_path):
     read = read_causal_tokenizer(tmp_path)
     assert read.fingerprint == text.fingerprint
     assert read.encode([(LINES[0],)]) == text.encode([(LINES[0],)])
+    again = read_causal_tokenizer(tmp_path, is_conditional=True)
+    assert again.is_conditional and not read.is_conditional
 
 
 def test_learnt_words(tmp_path):

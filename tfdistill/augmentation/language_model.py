@@ -14,7 +14,7 @@ from tfdistill.augmentation.sampling import (
     stepping,
 )
 from tfdistill.models.causal import LanguageModel
-from tfdistill.text.causal import CausalTokenizer
+from tfdistill.text.causal import CausalTokenizer, num_given
 
 Sentences = tuple[str, ...]
 
@@ -30,9 +30,9 @@ def language_samples(
 ) -> Make:
     """Returns what makes the samples of some numbers.
 
-    A sample begins with the first token of one of the originals. It is a
-    text with tabs between its sentences, or None if it did not come to its
-    end.
+    A sample begins with the first token of one of the originals, that of a
+    conditional model with its first sentence. It is a text with tabs between
+    its sentences, or None if it did not come to its end.
 
     Args:
         model: The language model.
@@ -44,9 +44,17 @@ def language_samples(
             others.
 
     Raises:
-        ValueError: There are no originals.
+        ValueError: There are no originals, or a conditional model is to make
+            single sentences.
     """
-    prefixes = Prefixes(ids[0] for ids in tokenizer.encode(originals))
+    if tokenizer.is_conditional and len(originals[0]) == 1:
+        raise ValueError(
+            "The language model writes second sentences of pairs; the task "
+            "has single sentences."
+        )
+    prefixes = Prefixes(
+        ids[: num_given(tokenizer, ids)] for ids in tokenizer.encode(originals)
+    )
     step = stepping(model, sampling)
     ends = tokenizer.ends(len(originals[0]))
 

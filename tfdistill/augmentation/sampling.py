@@ -1,8 +1,8 @@
 """Draws texts from a language model, many at a time, token by token.
 
 What a sample becomes depends on the model, the seed and its number alone: its
-first token and all its draws come from a generator of its own, whatever else
-is in its batch and however large that is. Each draw is a uniform number that
+beginning and all its draws come from a generator of its own, whatever else is
+in its batch and however large that is. Each draw is a uniform number that
 is looked up in the cumulative distribution, as in ancestral sampling.
 
 Reference: Tang et al., "Natural Language Generation for Effective Knowledge
@@ -65,29 +65,32 @@ class Sampling:
 
 
 class Prefixes:
-    """The first tokens of texts, each as probable as it is frequent."""
+    """The beginnings of texts, each as probable as it is frequent."""
 
-    def __init__(self, first_ids: Iterable[int]) -> None:
-        """Count first tokens.
+    def __init__(self, beginnings: Iterable[Sequence[int]]) -> None:
+        """Count beginnings.
+
+        Args:
+            beginnings: Their ids, one or more.
 
         Raises:
             ValueError: There are none.
         """
-        self.counts = collections.Counter(first_ids)
+        self.counts = collections.Counter(map(tuple, beginnings))
         if not self.counts:
             raise ValueError("There are no texts to take first tokens from.")
-        self._ids = np.array(sorted(self.counts))
-        counts = np.array([self.counts[i] for i in self._ids.tolist()])
+        self._beginnings = sorted(self.counts)
+        counts = np.array([self.counts[ids] for ids in self._beginnings])
         self._bounds = np.cumsum(counts) / counts.sum()
 
-    def look_up(self, uniform: float) -> int:
-        """Returns the token at a place of the cumulative distribution.
+    def look_up(self, uniform: float) -> tuple[int, ...]:
+        """Returns the ids at a place of the cumulative distribution.
 
         Args:
             uniform: In [0, 1).
         """
         place = int(np.searchsorted(self._bounds, uniform, side="right"))
-        return int(self._ids[min(place, len(self._ids) - 1)])
+        return self._beginnings[min(place, len(self._beginnings) - 1)]
 
 
 def kept_logits(logits: tf.Tensor, sampling: Sampling) -> tf.Tensor:
@@ -215,7 +218,7 @@ def sample(
         model: The language model.
         step: Of `stepping`, for this model and sampling.
         numbers: Of the samples.
-        prefixes: Where first tokens are from.
+        prefixes: Where beginnings are from.
         sampling: How tokens are drawn.
         seed: Decides all draws.
         end_id: The token that ends a sentence or a text.
@@ -229,11 +232,14 @@ def sample(
     uniforms = np.stack(
         [np.random.default_rng([seed, n]).random(most) for n in numbers]
     )
-    ids = np.array([prefixes.look_up(u) for u in uniforms[:, 0]], np.int32)
     drawn = np.zeros((len(numbers), most), np.int32)
-    drawn[:, 0] = ids
+    given = np.zeros(len(numbers), int)
+    for n, uniform in enumerate(uniforms[:, 0]):
+        ids = prefixes.look_up(uniform)[:most]
+        drawn[n, : len(ids)] = ids
+        given[n] = len(ids)
     lengths = np.zeros(len(numbers), int)
-    missing = ends - (ids == end_id)
+    missing = ends - (drawn[:, 0] == end_id)
     rows = np.arange(len(numbers))
     seen = model.start(len(rows))
     for place in range(most - 1):
@@ -243,7 +249,10 @@ def sample(
             tf.constant(place),
             tf.constant(uniforms[rows, place + 1]),
         )
-        drawn[rows, place + 1] = found
+        is_given = place + 1 < given[rows]
+        drawn[rows, place + 1] = np.where(
+            is_given, drawn[rows, place + 1], found
+        )
         is_open = missing[rows] > 0
         missing[rows] -= drawn[rows, place + 1] == end_id
         lengths[rows[is_open & (missing[rows] == 0)]] = place + 2

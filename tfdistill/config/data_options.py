@@ -4,6 +4,8 @@ import dataclasses
 
 from tfdistill.config.fields import Options, option
 
+_CAUSAL = ("causal_lm", "conditional_lm")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corpus(Options):
@@ -70,8 +72,9 @@ class Tables(Options):
         "task",
         "What records of a task's tables are for: the task; causal_lm, a "
         "language model of its sentences, which make_vocab can learn a "
-        "vocabulary for; or mlm, a masked LM of them.",
-        choices=("task", "causal_lm", "mlm"),
+        "vocabulary for; conditional_lm, one that writes the second sentence "
+        "of a pair for the first; or mlm, a masked LM of them.",
+        choices=("task", *_CAUSAL, "mlm"),
     )
     input_format: str = option(
         "auto",
@@ -79,6 +82,11 @@ class Tables(Options):
         "or jsonl; auto: as the suffix says, else text.",
         choices=("auto", "text", "tsv", "csv", "jsonl"),
     )
+
+    @property
+    def are_for_causal_lm(self) -> bool:
+        """Whether records are for a model that reads from left to right."""
+        return self.records_for in _CAUSAL
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -232,22 +232,22 @@ def build_student(
         pieces = cast(SharedPieces, tokenizer)
         if _is_folder(spec_or_path):
             return load_generator(spec_or_path, pieces, seed, kind)
-        spec = _parse(spec_or_path)
-        return make_generator(spec, pieces, seed, kind)
+        return make_generator(_parse(spec_or_path), pieces, seed, kind)
     if _is_folder(spec_or_path):
         student = load_model(
             spec_or_path, heads=heads, num_classes=num_classes, seed=seed
         )
         theirs = student.tokenizer
         given = words if isinstance(theirs, Words) else tokenizer
-        if given is None or theirs.fingerprint != given.fingerprint:
+        if given is None:
+            raise ValueError(_NO_WORDS.format(spec_or_path))
+        if theirs.fingerprint != given.fingerprint:
             raise ValueError(
                 f"{spec_or_path} has another vocabulary or casing than the "
                 "records."
-                if given is not None
-                else _NO_WORDS.format(spec_or_path)
             )
-        return student
+        # Equal pieces; records may be those of a conditional model.
+        return dataclasses.replace(student, tokenizer=given)
     spec = _parse(spec_or_path)
     if isinstance(tokenizer, CausalTokenizer):
         return _of_language(spec, tokenizer, seed)

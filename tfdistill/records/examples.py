@@ -73,11 +73,15 @@ def masked_lm_features(
 
 
 def causal_features(
-    max_seq_length: int, vocabulary_size: int
+    max_seq_length: int, vocabulary_size: int, *, is_conditional: bool = False
 ) -> tuple[Feature, ...]:
-    """Returns the features of texts for language models."""
+    """Returns the features of texts for language models.
+
+    For conditional ones `segment_ids` is 1 in what they predict.
+    """
+    ids, segments = input_features(max_seq_length, vocabulary_size)
     return (
-        input_features(max_seq_length, vocabulary_size)[0],
+        *((ids, segments) if is_conditional else (ids,)),
         Feature(name="num_characters", length=0, limit=_MOST_CHARACTERS),
         Feature(name="num_words", length=0, limit=_MOST_CHARACTERS),
     )

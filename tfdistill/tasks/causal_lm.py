@@ -16,16 +16,18 @@ def _transform(
     """Returns what adds the token behind each one.
 
     The first token of a text is given, never predicted; its end is
-    predicted.
+    predicted. Of a pair of a conditional model the second sentence is.
     """
 
     def transform(batch: Batch, positions: tf.Tensor) -> Batch:
         def behind(x: tf.Tensor) -> tf.Tensor:
             return tf.pad(x[:, 1:], [[0, 0], [0, 1]])
 
+        # Where it is there, it is 1 in the second sentence alone.
+        is_predicted = batch.get("segment_ids", batch["input_mask"])
         return batch | {
             "next_ids": behind(batch["input_ids"]),
-            "next_weights": tf.cast(behind(batch["input_mask"]), tf.float32),
+            "next_weights": tf.cast(behind(is_predicted), tf.float32),
         }
 
     return transform

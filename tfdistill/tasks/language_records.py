@@ -17,16 +17,17 @@ from tfdistill.records import (
 )
 from tfdistill.records.schema import Example
 from tfdistill.tasks.causal_lm import CAUSAL_LM
+from tfdistill.tasks.glue import SentenceTask
 from tfdistill.tasks.mlm import MLM
 from tfdistill.tasks.sentence_records import laid_out
 from tfdistill.tasks.table_records import Layout, Split
-from tfdistill.text.causal import SEPARATOR, CausalTokenizer
+from tfdistill.text.causal import SEPARATOR, CausalTokenizer, num_given
 from tfdistill.text.tables import Row, sentences_of
 from tfdistill.text.tokenizer import Tokenizer
 
 
 def causal_layout(
-    task: str,
+    task: SentenceTask,
     split: Split,
     tokenizer: CausalTokenizer,
     examples: Examples,
@@ -35,8 +36,8 @@ def causal_layout(
 ) -> Layout:
     """Describe records of texts and their ends, cut if they are too long.
 
-    Beside the ids they hold how many characters and words a text has that
-    is whole; of one that is cut, what is left of it.
+    Beside the ids they hold how many characters and words are predicted of a
+    text that is whole; of one that is cut, of what is left of it.
 
     Args:
         task: Whose sentences they are.
@@ -44,8 +45,18 @@ def causal_layout(
         tokenizer: Of the language model.
         examples: How long they are.
         examples_per_shard: In a shard, at most.
+
+    Raises:
+        ValueError: The model is one of second sentences, which there are none
+            of.
     """
     most = examples.max_seq_length
+    is_conditional = tokenizer.is_conditional
+    if is_conditional and not task.is_pair:
+        raise ValueError(
+            "A conditional language model writes second sentences; the "
+            f"examples of {task.name} have one."
+        )
 
     def encode(rows: list[Row]) -> Iterator[Example]:
         texts = [sentences_of(row) for row in rows]
@@ -53,21 +64,30 @@ def causal_layout(
             text = SEPARATOR.join(sentences)
             if len(ids) > most:
                 text = tokenizer.decode(ids[:most])
-            yield {
+            if is_conditional:
+                text = text.partition(SEPARATOR)[2]
+            example = {
                 "input_ids": np.array(ids[:most], np.int64),
                 "num_characters": np.array([len(text)]),
                 # A separator is a word, as published.
-                "num_words": np.array([len(text.split(" "))]),
+                "num_words": np.array([len(text.split(" ")) if text else 0]),
             }
+            if is_conditional:
+                places = np.arange(len(example["input_ids"]))
+                given = num_given(tokenizer, ids)
+                example["segment_ids"] = (places >= given).astype(np.int64)
+            yield example
 
-    features = causal_features(most, len(tokenizer.vocabulary))
+    features = causal_features(
+        most, len(tokenizer.vocabulary), is_conditional=is_conditional
+    )
     return Layout(
         schema=Schema(
             features, examples.record_layout, examples.record_compression
         ),
         identity={
             "task": CAUSAL_LM.name,
-            "of_task": task,
+            "of_task": task.name,
             "split": split.name,
             "tokenizer": tokenizer.fingerprint,
             **tokenizer.settings,

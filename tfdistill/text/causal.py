@@ -1,7 +1,8 @@
 """Text to the ids that language models read, and back.
 
 A text is a sentence or two; an end follows it. Between the sentences of a
-pair GPT-2 reads a tab between spaces, a model of words an end.
+pair GPT-2 reads a tab between spaces, a model of words an end. A conditional
+model, which writes second sentences for first ones, reads an end as well.
 
 Reference: Tang et al., "Natural Language Generation for Effective Knowledge
     Distillation", 2019, and the code that they published.
@@ -30,8 +31,6 @@ END_OF_TEXT = "<|endoftext|>"
 END, UNKNOWN = "<eos>", "<unk>"
 # What stands between the sentences of a pair; T9 of what was published.
 SEPARATOR = " \t "
-# Tokenizers of other models have files of the same names.
-_SETTINGS = {"is_causal": True}
 
 Sentences = tuple[str, ...]
 
@@ -43,7 +42,8 @@ class CausalBytePair:
         vocabulary: The pieces; a piece's id is its index.
         merges: Pairs of pieces that become one, the most frequent first.
         settings: What its files do not say: that it is a language model's.
-        fingerprint: Changes with anything that changes ids.
+        fingerprint: Changes with the pieces and merges.
+        is_conditional: Whether it is for a model of second sentences.
         end_id: What ends a text.
         never_ids: Ids that no sample may hold.
     """
@@ -53,6 +53,7 @@ class CausalBytePair:
         vocabulary: Sequence[str],
         merges: Sequence[Merge],
         *,
+        is_conditional: bool = False,
         source: str = "the vocabulary",
     ) -> None:
         """Make a tokenizer.
@@ -60,6 +61,7 @@ class CausalBytePair:
         Args:
             vocabulary: The pieces in the order of their ids.
             merges: Pairs of pieces, in the order in which they are merged.
+            is_conditional: Whether it is for a model of second sentences.
             source: Where the pieces are from, for messages.
 
         Raises:
@@ -73,7 +75,8 @@ class CausalBytePair:
         self.vocabulary = tuple(vocabulary)
         self.merges = tuple(merges)
         check_merges(frozenset(vocabulary), merges, source)
-        self.settings: dict[str, Any] = dict(_SETTINGS)
+        self.is_conditional = is_conditional
+        self.settings = _settings(is_conditional)
         self.end_id = self.vocabulary.index(END_OF_TEXT)
         self.never_ids: tuple[int, ...] = ()
         self.fingerprint = _fingerprint(
@@ -84,13 +87,23 @@ class CausalBytePair:
     def _encoder(self) -> Any:
         return byte_level_encoder(self.vocabulary, self.merges)
 
+    def _encode_lines(self, lines: Iterable[str]) -> list[list[int]]:
+        return [x.ids for x in self._encoder.encode_batch_fast(list(lines))]
+
     def encode(self, texts: Sequence[Sentences]) -> list[list[int]]:
         """Returns the ids of each text, its end included."""
-        lines = [SEPARATOR.join(sentences) for sentences in texts]
-        return [
-            [*line.ids, self.end_id]
-            for line in self._encoder.encode_batch_fast(lines)
-        ]
+        if self.is_conditional:
+            # Text after text, each but the first with a space in front.
+            parts = [
+                self._encode_lines(" " * (i > 0) + x[i] for x in texts)
+                for i in range(len(texts[0]))
+            ]
+            return [
+                [i for part in text for i in [*part, self.end_id]]
+                for text in zip(*parts, strict=True)
+            ]
+        lines = self._encode_lines(map(SEPARATOR.join, texts))
+        return [[*ids, self.end_id] for ids in lines]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, with a tab between sentences.
@@ -98,14 +111,20 @@ class CausalBytePair:
         What stands behind the end of a text stays away; bytes that are no
         text become U+FFFD.
         """
-        ids = list(ids)
-        if self.end_id in ids:
-            ids = ids[: ids.index(self.end_id)]
-        return self._encoder.decode(ids, skip_special_tokens=False)
+        sentences: list[list[int]] = [[]]
+        for i in ids:
+            if i == self.end_id:
+                sentences.append([])
+            else:
+                sentences[-1].append(i)
+        return " \t".join(
+            self._encoder.decode(x, skip_special_tokens=False)
+            for x in sentences[: self.ends(2)]
+        )
 
     def ends(self, num_sentences: int) -> int:
         """Returns how many ends a whole text has."""
-        return 1
+        return num_sentences if self.is_conditional else 1
 
     def files(self) -> dict[str, bytes]:
         """Returns `vocab.json` and `merges.txt`."""
@@ -119,12 +138,17 @@ class CausalWords:
     """
 
     def __init__(
-        self, vocabulary: Sequence[str], *, source: str = "the vocabulary"
+        self,
+        vocabulary: Sequence[str],
+        *,
+        is_conditional: bool = False,
+        source: str = "the vocabulary",
     ) -> None:
         """Make a tokenizer.
 
         Args:
             vocabulary: The words in the order of their ids.
+            is_conditional: Whether it is for a model of second sentences.
             source: Where they are from, for messages.
 
         Raises:
@@ -136,10 +160,12 @@ class CausalWords:
                 f"begin with {END}, {UNKNOWN}."
             )
         self.vocabulary = tuple(vocabulary)
-        self.settings: dict[str, Any] = dict(_SETTINGS)
+        self.is_conditional = is_conditional
+        self.settings = _settings(is_conditional)
         self.end_id = 0
         self.never_ids: tuple[int, ...] = (1,)
-        self._ids = {word: i for i, word in enumerate(self.vocabulary)}
+        # A text that holds the word `<eos>` has no more ends than others.
+        self._ids = {w: i for i, w in enumerate(self.vocabulary) if i > 0}
         self.fingerprint = _fingerprint("words", self.vocabulary)
 
     def encode(self, texts: Sequence[Sentences]) -> list[list[int]]:
@@ -177,13 +203,27 @@ class CausalWords:
 CausalTokenizer = CausalBytePair | CausalWords
 
 
-def read_causal_tokenizer(path: str | pathlib.Path) -> CausalTokenizer:
+def num_given(tokenizer: CausalTokenizer, ids: Sequence[int]) -> int:
+    """Returns how many tokens of a text a model is given.
+
+    It is one, or in a conditional model's text the first sentence and its
+    end. All others are predicted.
+    """
+    if tokenizer.is_conditional:
+        return ids.index(tokenizer.end_id) + 1
+    return 1
+
+
+def read_causal_tokenizer(
+    path: str | pathlib.Path, *, is_conditional: bool = False
+) -> CausalTokenizer:
     """Read the tokenizer of a language model.
 
     Args:
         path: A folder with `vocab.json` and `merges.txt`, or with
             `words.txt`; or one of these files, where `merges.txt` is beside
             the first.
+        is_conditional: Whether it is for a model of second sentences.
 
     Raises:
         ValueError: The files hold no such vocabulary.
@@ -195,9 +235,13 @@ def read_causal_tokenizer(path: str | pathlib.Path) -> CausalTokenizer:
         path /= byte_pairs.VOCABULARY if is_byte_level else WORDS
     if path.suffix == ".json":
         return CausalBytePair(
-            *read_vocabulary_and_merges(path), source=str(path)
+            *read_vocabulary_and_merges(path),
+            is_conditional=is_conditional,
+            source=str(path),
         )
-    return CausalWords(read_vocabulary(path), source=str(path))
+    return CausalWords(
+        read_vocabulary(path), is_conditional=is_conditional, source=str(path)
+    )
 
 
 def learn_words(counts: Mapping[str, int], min_count: int = 1) -> CausalWords:
@@ -244,6 +288,12 @@ def count_words(lines: Iterable[str]) -> collections.Counter[str]:
     for line in lines:
         counts.update(line.split())
     return counts
+
+
+def _settings(is_conditional: bool) -> dict[str, Any]:
+    # Tokenizers of other models have files of the same names.
+    settings = {"is_causal": True}
+    return settings | {"is_conditional": True} if is_conditional else settings
 
 
 def _fingerprint(kind: str, lines: Iterable[str]) -> str:

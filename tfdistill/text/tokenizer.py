@@ -129,14 +129,17 @@ def read_pieces(
             `…pieces.txt` with `vocab.txt` beside it; of a language model as
             `read_causal_tokenizer`.
         settings: As `read_tokenizer`, and `is_moses_tokenized` and
-            `is_causal`, which is that of a language model (false if not).
+            `is_causal`, which is that of a language model, and
+            `is_conditional`, of second sentences (both false if not there).
 
     Raises:
         ValueError: The files hold no vocabulary with the special pieces.
         OSError: They cannot be read.
     """
     if settings.get("is_causal"):
-        return read_causal_tokenizer(path)
+        return read_causal_tokenizer(
+            path, is_conditional=bool(settings.get("is_conditional"))
+        )
     path = pathlib.Path(path)
     for name in (sentence.MODEL, join_marks.PIECES):
         if path.is_dir() and (path / name).exists():

@@ -40,6 +40,7 @@ _OF_TOKENIZERS = (
     "add_prefix_space",
     "is_moses_tokenized",
     "is_causal",
+    "is_conditional",
 )
 
 
