@@ -17,7 +17,7 @@ demo: $(READY)
 	$(VENV)/bin/python launch/demo.py
 
 test: $(READY) $(HOROVOD)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
