@@ -30,6 +30,21 @@ def test_text_comes_back(model):
     assert tokenizer.split([]) == []
 
 
+def test_accents_stay_in_lower_case(model):
+    tokenizer = SentencePieces(model, do_lower_case=True)
+    pieces = tokenizer.split(["Die KATZE schläft"])[0]
+    assert tokenizer.detokenize(pieces) == "die katze schläft"
+
+
+def test_long_lines_are_learnt_from():
+    long = "q " * 4000
+    pieces = SentencePieces(
+        learn_sentence_pieces([*LINES, long], 60), do_lower_case=False
+    )
+    assert "q" in pieces.vocabulary or "▁q" in pieces.vocabulary
+    learn_sentence_pieces([" ".join(LINES) * 4] * 3, 60)
+
+
 def test_the_same_text_gives_the_same_model(model):
     assert learn_sentence_pieces(LINES, 60) == model
 

@@ -35,8 +35,8 @@ class SentencePieces:
 
         Args:
             model: Contents of a SentencePiece model.
-            do_lower_case: Whether text is lower-cased and stripped of
-                accents.
+            do_lower_case: Whether text is lower-cased. Accents stay: a text
+                without them would not be the one that was to be written.
             source: Where the model is from, for messages.
 
         Raises:
@@ -66,8 +66,7 @@ class SentencePieces:
 
     def split(self, lines: Sequence[str]) -> list[list[str]]:
         """As `SharedPieces`."""
-        lower = self.settings["do_lower_case"]
-        plain = [normalize(line, lower) for line in lines]
+        plain = plain_lines(lines, self.settings["do_lower_case"])
         return self._processor.EncodeAsPieces(plain) if plain else []
 
     def ids(self, pieces: Sequence[str]) -> list[int]:
@@ -95,11 +94,17 @@ class SentencePieces:
         return {MODEL: self._model}
 
 
+def plain_lines(lines: Iterable[str], do_lower_case: bool) -> list[str]:
+    """Returns lines without control characters, lower-cased if wanted."""
+    plain = [normalize(line, False) for line in lines]
+    return [line.lower() for line in plain] if do_lower_case else plain
+
+
 def learn_sentence_pieces(lines: Iterable[str], vocab_size: int) -> bytes:
     """Learn a unigram model; the same lines give the same model.
 
     Args:
-        lines: Of source and target, normalised.
+        lines: Of source and target, by `plain_lines`.
         vocab_size: Pieces at most; fewer where the text does not have them.
 
     Returns:
@@ -111,12 +116,16 @@ def learn_sentence_pieces(lines: Iterable[str], vocab_size: int) -> bytes:
     Reference: Kudo, "Subword Regularization", 2018; SentencePiece.
     """
     model = io.BytesIO()
+    lines = list(lines)
+    # Lines that are longer would be left out without a word.
+    longest = max((len(line.encode()) for line in lines), default=1)
     try:
         sentencepiece.SentencePieceTrainer.Train(
             sentence_iterator=iter(lines),
             model_writer=model,
             vocab_size=vocab_size,
             hard_vocab_limit=False,
+            max_sentence_length=longest,
             character_coverage=1.0,
             # What is normalised away would not come back.
             normalization_rule_name="identity",
