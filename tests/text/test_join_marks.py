@@ -103,6 +103,16 @@ def test_raw_text_comes_back(text):
     assert tokenizer.detokenize(pieces) == " ".join(text.split())
 
 
+def test_what_word_pieces_cannot_spell_stands_as_itself():
+    tokenizer = marks(moses=False)
+    text = "play猫 3☂️s 猫ing"
+    pieces = tokenizer.split([text])[0]
+    assert tokenizer.detokenize(pieces) == text
+    assert "猫" in pieces and "[UNK]" not in pieces
+    learnt = marks(shared_vocabulary([["play", "@@猫"]]), moses=False)
+    assert learnt.ids(["play", "@@猫", "猫"]) == [5, 4, 0]
+
+
 def test_vocabularies_are_by_frequency_and_whole_eights():
     made = shared_vocabulary([["b", "a", "<unk>"], ["b", "@@c", "a", "b"]])
     assert made == [

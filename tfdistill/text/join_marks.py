@@ -4,6 +4,9 @@ WordPiece splits `don't.` into the same pieces as `don ' t .`; here all but
 the first piece of what stands between spaces begin with `@@`, so that text
 comes back from them exactly. BERT's own mark stays behind it: `@@##ing`.
 
+A character that BERT has no piece for stands as itself, in no vocabulary, so
+that it can be copied from a source to a target.
+
 Text may be raw, or as Moses tokenises it: `&apos;` is then one character,
 `@-@` and `<unk>` are pieces as they are, and the word `UNK` is `<unk>`.
 
@@ -31,6 +34,7 @@ _INSIDE = "##"
 # Of Moses text, what passes as it is, and how the unknown word is written.
 _PASSING = ("<unk>", "@-@")
 _UNKNOWN_WORD = "UNK"
+_UNSPELLED = "[UNK]"
 _MOST_WORDS = 1_000_000
 
 
@@ -102,20 +106,33 @@ class JoinMarks:
                     [word] if word in _PASSING else unescape_word(word)
                 )
         flat = [part for row in parts for part in row]
-        ids = iter(self._word_pieces.tokenize(flat))
-        names = self._word_pieces.vocabulary
+        spelled = iter(self._spelled(flat))
         for word, row in zip(words, parts, strict=True):
             pieces: list[str] = []
             for part in row:
-                found = next(ids)
-                if self._is_moses and part in _PASSING:
-                    pieces.append(part)
-                else:
-                    pieces += [names[i] for i in found]
+                found = next(spelled)
+                is_passing = self._is_moses and part in _PASSING
+                pieces += [part] if is_passing else found
             self._known[word] = tuple(
                 piece if i == 0 else JOINED + piece
                 for i, piece in enumerate(pieces)
             )
+
+    def _spelled(self, parts: Sequence[str]) -> list[list[str]]:
+        """Returns the word pieces of strings, what has none as it is."""
+        names = self._word_pieces.vocabulary
+        spelled = [
+            [names[i] for i in row] for row in self._word_pieces.tokenize(parts)
+        ]
+        odd = [n for n, row in enumerate(spelled) if _UNSPELLED in row]
+        located = self._word_pieces.tokenize_with_offsets(
+            [parts[n] for n in odd]
+        )
+        for n, (_, starts, ends) in zip(odd, located, strict=True):
+            for place, piece in enumerate(spelled[n]):
+                if piece == _UNSPELLED:
+                    spelled[n][place] = parts[n][starts[place] : ends[place]]
+        return spelled
 
     def ids(self, pieces: Sequence[str]) -> list[int]:
         """As `SharedPieces`."""
