@@ -48,11 +48,13 @@ from tfdistill.replicas import check_same, from_chief
 from tfdistill.scoring import examine
 from tfdistill.tasks import GENERATION, SQUAD, Task, find_task
 from tfdistill.tasks.own_task import own_columns
+from tfdistill.text.parallel_text import tidy
 from tfdistill.text.table_formats import STANDARD_INPUT
 from tfdistill.text_predictions import (
     format_of,
     predict_texts,
     read_texts,
+    standard_output,
     write_said,
 )
 from tfdistill.training import Findings
@@ -73,7 +75,9 @@ def predict(
 ) -> dict[str, Any]:
     """Write what a model predicts for records or texts."""
     if general.task in GENERATION:
-        return _write_lines(artefacts, general, knowledge, decoding, parallel)
+        return _write_lines(
+            artefacts, general, knowledge, decoding, parallel, inference
+        )
     # Of questions, --input is what records are made of.
     if artefacts.input and general.task not in SQUAD:
         return _of_texts(artefacts, knowledge, tables, examples, inference)
@@ -146,6 +150,15 @@ def predict(
     }
 
 
+def _check_alone(what: str) -> None:
+    process = this_process()
+    if not process.is_alone:
+        raise ValueError(
+            f"{process.launcher} has started {process.count} processes; "
+            f"{what} is read by one."
+        )
+
+
 def _of_texts(
     artefacts: Artefacts,
     knowledge: Knowledge,
@@ -153,12 +166,7 @@ def _of_texts(
     examples: Examples,
     inference: Inference,
 ) -> dict[str, Any]:
-    process = this_process()
-    if not process.is_alone:
-        raise ValueError(
-            f"{process.launcher} has started {process.count} processes; "
-            "--input is read by one."
-        )
+    _check_alone("--input")
     kind = format_of(artefacts.input, tables.input_format)
     columns = own_columns(tables.text_column, tables.pair_column)
     loaded = load_model(
@@ -194,27 +202,31 @@ def _write_lines(
     knowledge: Knowledge,
     decoding: Decoding,
     parallel: ParallelText,
+    inference: Inference,
 ) -> Printed:
     """Write a target to stdout for each source on stdin."""
+    _check_alone("standard input")
     for flag in ("input", "output"):
         if getattr(artefacts, flag) not in ("", STANDARD_INPUT):
             raise ValueError(
                 f"--{flag} is not for --task={general.task}, which reads "
                 "standard input and writes to standard output."
             )
+    loaded = load_model(
+        artefacts.run_dir, heads=("generator",), needs=("generator",)
+    )
+    lower_precision(loaded.model, inference.precision)
     writer = Writer(
-        load_model(
-            artefacts.run_dir, heads=("generator",), needs=("generator",)
-        ),
+        loaded,
         decoding,
         max_source_length=parallel.max_source_length,
         batch_size=knowledge.predict_batch_size,
     )
     count = 0
-    for text in writer.write(_lines_of_stdin()):
-        sys.stdout.write(f"{text}\n")
-        count += 1
-    sys.stdout.flush()
+    with standard_output() as file:
+        for text in writer.write(_lines_of_stdin()):
+            file.write(f"{text}\n")
+            count += 1
     return Printed(
         task=general.task,
         lines=count,
@@ -227,7 +239,7 @@ def _lines_of_stdin() -> Iterator[str]:
     # Only newlines end lines, as in the files that models are trained on.
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            yield line.decode().rstrip("\n")
+            yield tidy(line.decode())
         except UnicodeDecodeError:
             raise ValueError(f"Line {number} of stdin is not UTF-8.") from None
 

@@ -1,5 +1,6 @@
 """What a model says of texts, in a stream: line by line or row by row."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -177,8 +178,20 @@ def write_said(
             open(temporary, "w", encoding="utf-8") as file,
         ):
             return _write(said, file, kind, labels)
+    with standard_output() as file:
+        return _write(said, file, kind, labels)
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Give a block standard output to write to.
+
+    Raises:
+        OSError: Nobody reads it any more.
+    """
     try:
-        return _write(said, sys.stdout, kind, labels)
+        yield sys.stdout
+        sys.stdout.flush()
     except BrokenPipeError:
         # What is left in the buffer has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,7 +11,14 @@ from small_chain import call
 from small_sentences import run
 
 import tfdistill.assembly
+from tfdistill.launcher import Process
+from tfdistill.models.formats.run_directory import save_model
+from tfdistill.models.specs import build_student
 from tfdistill.tensors import load_tensors
+from tfdistill.text.sentence_pieces import (
+    SentencePieces,
+    learn_sentence_pieces,
+)
 
 NOUNS = {"Hund": "dog", "Katze": "cat", "Kind": "child", "Vogel": "bird"}
 VERBS = {"läuft": "runs", "schläft": "sleeps", "singt": "sings"}
@@ -98,7 +105,7 @@ def assert_same_weights(folder, other, atol):
 
 def test_evaluations_score_texts(chain):
     found = chain["evaluate"]
-    assert found["texts"] == chain["make_records"]["eval_pairs"] // 6
+    assert found["texts"] == chain["make_records"]["eval_pairs"]
     assert 0 <= found["bleu"] <= 100
     assert "case:lc" in found["signature"]
     assert found["accuracy"] == pytest.approx(
@@ -156,6 +163,37 @@ def test_lines_come_in_and_go_out(c, monkeypatch):
     assert bad.status == 1
     assert "Line 2 of stdin is not UTF-8." in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_lines_are_read_as_pairs_are(tmp_path, monkeypatch):
+    """SentencePiece sees each space; what ends a line elsewhere is none."""
+    lines = [f"der Hund {i} bellt" for i in range(60)]
+    pieces = SentencePieces(
+        learn_sentence_pieces(lines, 40), do_lower_case=False
+    )
+    spec = "seq2seq(num_layers=1,hidden_dim=16,num_heads=2)"
+    made = build_student(
+        spec, tokenizer=pieces, teacher=None, seed=1, kind="seq2seq"
+    )
+    save_model(
+        made.model, pieces, parts={"encoder", "generator"}, path=tmp_path
+    )
+    flags = EVALUATE.format(c=tmp_path) + f"--run_dir={tmp_path}"
+    odd = "\ufeffder\u00a0Hund  7 bellt \r\n\r\n".encode()
+    plain, same = (
+        predict(flags, text, monkeypatch)
+        for text in (b"der Hund 7 bellt\n\n", odd)
+    )
+    assert plain.status == same.status == 0, same.stderr
+    assert plain.stdout == same.stdout
+    first, second, _ = plain.stdout.split("\n")
+    assert first and not second
+    done = predict(flags + " --precision=int8", b"der Hund\n", monkeypatch)
+    assert done.status == 1 and "is for encoders like BERT" in done.stderr
+    two = Process(count=2, launcher="mpirun")
+    monkeypatch.setattr("tfdistill.launcher.this_process", lambda: two)
+    done = predict(flags, b"der Hund\n", monkeypatch)
+    assert done.status == 1 and "standard input is read by one" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -259,7 +297,6 @@ def _make_other_teacher(c):
     if other.exists():
         return
     from tfdistill.models.formats import load_model
-    from tfdistill.models.formats.run_directory import save_model
     from tfdistill.text.join_marks import JoinMarks
     from tfdistill.text.word_pieces import WordPiece, read_vocabulary
 

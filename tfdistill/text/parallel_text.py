@@ -18,7 +18,8 @@ class Pair:
     """A line and what it says in the other language, or in short.
 
     Attributes:
-        number: Of the line, from 0; it stays whatever is skipped.
+        number: Of the line, or of the table's row, from 0; it stays whatever
+            is skipped.
         source: Its text, with single spaces.
         target: Likewise.
     """
@@ -88,7 +89,7 @@ def read_pairs(source_files: str, target_files: str) -> list[Pair]:
     if not sources:
         raise ValueError(f"{source_files} is empty.")
     return [
-        Pair(i, _tidy(source), _tidy(target))
+        Pair(i, tidy(source), tidy(target))
         for i, (source, target) in enumerate(zip(sources, targets, strict=True))
     ]
 
@@ -118,7 +119,7 @@ def read_pair_table(path: Path, source: str, target: str) -> list[Pair]:
         first=names[0], second=names[1], has_header=not all(numbers)
     )
     return [
-        Pair(i, _tidy(row.first), _tidy(row.second or ""))
+        Pair(i, tidy(row.first), tidy(row.second or ""))
         for i, row in enumerate(read_table(path, columns))
     ]
 
@@ -140,8 +141,8 @@ def clean_pairs(
         if cleaning.strips_markup:
             pair = dataclasses.replace(
                 pair,
-                source=_tidy(_TAGS.sub(" ", pair.source)),
-                target=_tidy(_TAGS.sub(" ", pair.target)),
+                source=tidy(_TAGS.sub(" ", pair.source)),
+                target=tidy(_TAGS.sub(" ", pair.target)),
             )
         cause = _cause(pair, cleaning)
         if cause:
@@ -179,5 +180,6 @@ def _cause(pair: Pair, cleaning: Cleaning) -> str:
     return ""
 
 
-def _tidy(line: str) -> str:
+def tidy(line: str) -> str:
+    """Returns a line with single spaces, as models read and write it."""
     return " ".join(line.split())
