@@ -57,6 +57,7 @@ from tfdistill.tasks.transfer_tables import table_of, transfer_columns
 from tfdistill.text.causal import read_causal_tokenizer
 from tfdistill.text.join_marks import JoinMarks
 from tfdistill.text.sentence_pieces import SentencePieces
+from tfdistill.text.shared_learning import check_learnt
 from tfdistill.text.tokenizer import read_pieces, read_tokenizer
 from tfdistill.text.words import read_words
 
@@ -197,6 +198,7 @@ def _from_pairs(
             f"{artefacts.vocab_file} holds no pieces that source and target "
             f"share: make_vocab learns them with --task={general.task}."
         )
+    check_learnt(artefacts.vocab_file, pieces)
     return make_pair_records(
         artefacts, general, examples, parallel, tables, pieces
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from tfdistill.records import (
 from tfdistill.tasks import find_task
 from tfdistill.tasks.generation import draw_masks, pairs_of
 from tfdistill.tasks.generation_records import make_pair_records
+from tfdistill.text.shared_learning import check_learnt
 from tfdistill.text.shared_pieces import END_ID
 from tfdistill.text.tokenizer import read_pieces
 
@@ -149,6 +151,70 @@ def test_held_out_text_is_kept(folder, tmp_path):
         pairs_of(records)
     with pytest.raises(ValueError, match=r"holds no pairs\.jsonl"):
         pairs_of(open_record_set(made["records"]))
+
+
+def test_what_is_left_out_is_counted_once(folder, tmp_path):
+    """Rules on text to learn from leave text to be scored on alone."""
+    invisible = {"source": [*SOURCES, "\u200b"], "target": [*TARGETS, "A dog"]}
+    parallel = dataclasses.replace(PARALLEL, max_words=3, max_length_ratio=2.5)
+    files = {
+        f"{split}{side}_file": write(tmp_path, f"{split}.{side}", lines)
+        for split in ("", "eval_", "test_")
+        for side, lines in invisible.items()
+    }
+    made = make(
+        folder,
+        tmp_path,
+        parallel=parallel,
+        eval_records=f"{tmp_path}/dev",
+        test_records=f"{tmp_path}/test",
+        **files,
+    )
+    assert made["pairs"] == made["eval_pairs"] == made["test_pairs"] == 5
+    assert made["skipped"] == {"empty": 2, "long": 1}
+    for split in ("eval", "test"):
+        assert made[f"{split}_skipped"] == {"empty": 2, "too_long": 1}
+        pairs = pairs_of(open_record_set(made[f"{split}_records"]))
+        assert [pair.number for pair in pairs] == [0, 1, 3, 4]
+    held_out = dataclasses.replace(PARALLEL, eval_every=2)
+    made = make(
+        folder,
+        tmp_path / "split",
+        parallel=held_out,
+        eval_records=f"{tmp_path}/split/dev",
+    )
+    counts = [
+        (made[f"{x}pairs"], made[f"{x}examples"], made[f"{x}skipped"])
+        for x in ("", "eval_")
+    ]
+    assert counts == [
+        (10, 4, {"empty": 4, "too_long": 2}),
+        (6, 4, {"too_long": 2}),
+    ]
+
+
+def test_pieces_are_read_as_they_were_learnt(folder, tmp_path):
+    given = artefacts(folder, tmp_path)
+    for changes, message in (
+        (
+            {"do_lower_case": True},
+            "learnt with --do_lower_case=false, not true",
+        ),
+        ({"is_moses_tokenized": True}, "--is_moses_tokenized=false, not true"),
+    ):
+        settings = {"do_lower_case": False, "is_moses_tokenized": False}
+        pieces = read_pieces(given.vocab_file, settings | changes)
+        with pytest.raises(ValueError, match=message):
+            check_learnt(given.vocab_file, pieces)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    text = (copy / "vocab.txt").read_text()
+    (copy / "vocab.txt").write_text(text + "new\n")
+    pieces = read_pieces(f"{copy}/pieces.txt", settings)
+    with pytest.raises(ValueError, match="was changed after it was learnt"):
+        check_learnt(f"{copy}/pieces.txt", pieces)
+    # Of other people's pieces nothing is known.
+    (copy / "pieces.txt.json").unlink()
+    check_learnt(f"{copy}/pieces.txt", pieces)
 
 
 def test_summaries_from_json_lines(folder, tmp_path):

@@ -22,11 +22,14 @@ class ParallelText(Options):
         maximum=1 << 16,
     )
     max_words: int = option(
-        0, "Words of a side, at most; 0: any number.", minimum=0
+        0,
+        "Words of a side of a pair to learn from, at most; 0: any number.",
+        minimum=0,
     )
     max_length_ratio: float = option(
         0.0,
-        "Words of one side over those of the other, at most; 0: any.",
+        "Words of one side over those of the other, in pairs to learn from, "
+        "at most; 0: any.",
         minimum=0.0,
     )
     strip_markup: bool = option(
@@ -43,8 +46,8 @@ class ParallelText(Options):
     )
     cmlm_masked_prob: float = option(
         0.15,
-        "Share of the target that --task=cmlm masks.",
-        minimum=0.0,
+        "Share of the target that --task=cmlm masks, one piece at least.",
+        minimum=0.001,
         maximum=1.0,
     )
     pairs_per_shard: int = option(8192, "Pairs in a shard.", minimum=1)

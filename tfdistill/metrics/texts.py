@@ -27,19 +27,19 @@ def translation_metrics(
     Returns:
         `bleu` and `chrf`, from 0 to 100, the `signature` of sacreBLEU that
         says how `bleu` was computed, `chrf_signature`, and
-        `tokenized_lowercase_bleu`: that of strings between spaces, without
-        case, which is what `multi-bleu.perl -lc` computes.
+        `tokenized_lowercase_bleu`: that of words and marks without case or
+        smoothing, which is what `multi-bleu.perl -lc` computes of tokenized
+        text.
 
     Raises:
         ValueError: There are none, or not as many texts as references.
     """
     _check(texts, references)
-    bleu = sacrebleu.BLEU(
-        lowercase=is_lower_case, tokenize="none" if is_tokenized else "13a"
-    )
+    words = "none" if is_tokenized else "13a"
+    bleu = sacrebleu.BLEU(lowercase=is_lower_case, tokenize=words)
     chrf = sacrebleu.CHRF(lowercase=is_lower_case)
-    words = sacrebleu.BLEU(
-        lowercase=True, tokenize="none", smooth_method="none", force=True
+    published = sacrebleu.BLEU(
+        lowercase=True, tokenize=words, smooth_method="none", force=True
     )
     given = list(texts), [list(references)]
     return {
@@ -47,7 +47,7 @@ def translation_metrics(
         "signature": str(bleu.get_signature()),
         "chrf": chrf.corpus_score(*given).score,
         "chrf_signature": str(chrf.get_signature()),
-        "tokenized_lowercase_bleu": words.corpus_score(*given).score,
+        "tokenized_lowercase_bleu": published.corpus_score(*given).score,
     }
 
 

@@ -1,5 +1,6 @@
 """Records of pairs: from parallel text to shards."""
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -44,11 +45,16 @@ _PAIRS_AT_ONCE = 4096
 
 @dataclasses.dataclass(frozen=True)
 class _Split:
-    """Clean pairs, and the records to make of them."""
+    """Clean pairs, and the records to make of them.
+
+    `num_lines` are those of the text, `num_pairs` those that are not of
+    another split.
+    """
 
     name: str
     folder: str
     num_lines: int
+    num_pairs: int
     pairs: list[Pair]
     skipped: dict[str, int]
 
@@ -87,13 +93,13 @@ def make_pair_records(
     if not splits:
         raise FlagNeededError("records")
     encoded = {
-        split.name: list(_encoded(split, parallel, pieces)) for split in splits
+        split.name: _encoded(split, parallel, pieces) for split in splits
     }
     # All folders have been accepted before any is made.
     writers = [
         _writer(
             split,
-            len(encoded[split.name]),
+            len(encoded[split.name][0]),
             general,
             examples.record_compression,
             parallel,
@@ -107,24 +113,21 @@ def make_pair_records(
     }
     for split, writer in zip(splits, writers, strict=True):
         flag = _SPLITS[split.name][2]
-        made = encoded[split.name]
+        made, skipped = encoded[split.name]
         if writer.finished is None:
             _write(split, made, writer, parallel.pairs_per_shard)
         else:
             logging.info("%s is finished already.", split.folder)
-        skipped = {
-            **split.skipped,
-            "too_long": len(split.pairs) - len(made),
-        }
+        skipped = collections.Counter(split.skipped) + skipped
         prefix = flag.removesuffix("records")
         summary[flag] = split.folder
         summary |= {
             f"{prefix}{name}": value
             for name, value in {
-                "pairs": split.num_lines,
+                "pairs": split.num_pairs,
                 "examples": len(made),
                 "shards": len(writer.shard_names),
-                "skipped": {k: n for k, n in skipped.items() if n},
+                "skipped": dict(skipped),
                 "unknown_share": _unknown_share(made),
             }.items()
         }
@@ -134,9 +137,13 @@ def make_pair_records(
 def _read(
     artefacts: Artefacts, tables: Tables, parallel: ParallelText
 ) -> Iterator[_Split]:
-    """Yield the splits whose text is given, cleaned."""
-    cleaning = Cleaning(
-        strips_markup=parallel.strip_markup,
+    """Yield the splits whose text is given, cleaned.
+
+    Text to be scored on is used whole, however long or uneven.
+    """
+    plain = Cleaning(strips_markup=parallel.strip_markup)
+    strict = dataclasses.replace(
+        plain,
         max_words=parallel.max_words,
         max_length_ratio=parallel.max_length_ratio,
     )
@@ -151,7 +158,7 @@ def _read(
                 f"--eval_every={parallel.eval_every} takes dev from the "
                 "training text, and there is text for it."
             )
-        kept, skipped = clean_pairs(lines, cleaning)
+        kept, skipped = clean_pairs(lines, strict if name == "train" else plain)
         parts = {name: kept}
         if name == "train" and parallel.eval_every:
             parts["train"], parts["dev"] = split_off(kept, parallel.eval_every)
@@ -162,7 +169,10 @@ def _read(
                     "out."
                 )
             folder = getattr(artefacts, _SPLITS[part][2])
-            yield _Split(part, folder, len(lines), pairs, dict(skipped))
+            # What is left out is counted once, in the split it is read for.
+            left_out = skipped if part == name else {}
+            count = len(pairs) + sum(left_out.values())
+            yield _Split(part, folder, len(lines), count, pairs, dict(left_out))
 
 
 def _lines(
@@ -188,8 +198,10 @@ def _lines(
 
 def _encoded(
     split: _Split, parallel: ParallelText, pieces: SharedPieces
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the examples of a split, those that are too long left out."""
+) -> tuple[list[dict[str, np.ndarray]], collections.Counter[str]]:
+    """Returns the examples of a split, and why others were left out."""
+    examples = []
+    skipped: collections.Counter[str] = collections.Counter()
     with Progress(
         f"splitting {split.name}", len(split.pairs), unit=" pairs"
     ) as progress:
@@ -200,17 +212,26 @@ def _encoded(
             for pair, source, target in zip(
                 some, sources, targets, strict=True
             ):
+                # Of characters that nobody sees no piece is left.
+                if not source or not target:
+                    skipped["empty"] += 1
+                    continue
                 target = [*target, END_ID]
                 if (
-                    1 <= len(source) <= parallel.max_source_length
-                    and 2 <= len(target) <= parallel.max_target_length
+                    len(source) > parallel.max_source_length
+                    or len(target) > parallel.max_target_length
                 ):
-                    yield {
+                    skipped["too_long"] += 1
+                    continue
+                examples.append(
+                    {
                         "input_ids": np.array(source),
                         "target_ids": np.array(target),
                         "pair_numbers": np.array([pair.number]),
                     }
+                )
             progress.advance(len(some))
+    return examples, skipped
 
 
 def _writer(

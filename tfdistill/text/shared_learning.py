@@ -1,23 +1,25 @@
 """Learns the pieces that source and target share."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfdistill.files import read_json
 from tfdistill.text.join_marks import PIECES, JoinMarks
 from tfdistill.text.moses import unescape_word
 from tfdistill.text.sentence_pieces import (
     MODEL,
     SentencePieces,
     learn_sentence_pieces,
+    plain_lines,
 )
 from tfdistill.text.shared_pieces import SharedPieces, shared_vocabulary
 from tfdistill.text.vocabulary import WordCounter, learn_vocabulary
-from tfdistill.text.word_pieces import (
-    WordPiece,
-    normalize,
-    read_vocabulary,
-)
+from tfdistill.text.word_pieces import WordPiece, read_vocabulary
+
+# Of the file beside a vocabulary that says how it was learnt.
+_NOTE = ".json"
 
 
 class Learnt(NamedTuple):
@@ -49,7 +51,8 @@ def learn_shared_pieces(
             word pieces with join marks.
         word_pieces_file: A WordPiece vocabulary; "": one is learnt.
         vocab_size: Pieces of SentencePiece, or of what is learnt, at most.
-        do_lower_case: Whether text is lower-cased and stripped of accents.
+        do_lower_case: Whether text is lower-cased and, for word pieces,
+            stripped of accents.
         is_moses_tokenized: Whether text is as Moses writes it.
 
     Raises:
@@ -63,10 +66,10 @@ def learn_shared_pieces(
                 "Word pieces and text of Moses are for pieces with join marks, "
                 f"which need a --vocab_file named {PIECES}, not {name}."
             )
-        plain = [normalize(line, do_lower_case) for line in lines]
+        plain = plain_lines(lines, do_lower_case)
         model = learn_sentence_pieces(plain, vocab_size)
         pieces = SentencePieces(model, do_lower_case=do_lower_case)
-        return Learnt({name: model}, len(pieces.vocabulary))
+        return _learnt({name: model}, name, pieces)
     if not name.endswith(PIECES):
         raise ValueError(
             f"--vocab_file={name} is named neither …{PIECES}, of word pieces "
@@ -89,7 +92,57 @@ def learn_shared_pieces(
         source=word_pieces_file or "the vocabulary",
     )
     unnamed = JoinMarks((), word_pieces, is_moses_tokenized=is_moses_tokenized)
-    shared = shared_vocabulary(unnamed.split(lines))
-    text = "".join(f"{piece}\n" for piece in shared)
-    files = {name: text.encode(), **word_pieces.files()}
-    return Learnt(files, len(shared))
+    # What word pieces cannot spell is no piece of text either.
+    known = {*vocabulary, "-"}
+    shared = shared_vocabulary(
+        [piece for piece in line if unnamed.word_piece(piece) in known]
+        for line in unnamed.split(lines)
+    )
+    pieces = JoinMarks(
+        shared, word_pieces, is_moses_tokenized=is_moses_tokenized
+    )
+    files = pieces.files()
+    return _learnt({name: files.pop(PIECES), **files}, name, pieces)
+
+
+def check_learnt(path: str, pieces: SharedPieces) -> None:
+    """Refuse pieces that are read otherwise than they were learnt.
+
+    Args:
+        path: Of the vocabulary. One that was learnt elsewhere has no note
+            beside it, and passes.
+        pieces: What was read from there.
+
+    Raises:
+        ValueError: Settings differ, or a file was changed.
+    """
+    note = Path(f"{path}{_NOTE}")
+    if not note.exists():
+        return
+    learnt = read_json(note)
+    for name, value in pieces.settings.items():
+        if learnt.get(name) != value:
+            raise ValueError(
+                f"{path} was learnt with --{name}={_flag(learnt.get(name))}, "
+                f"not {_flag(value)}."
+            )
+    if learnt.get("fingerprint") != pieces.fingerprint:
+        raise ValueError(
+            f"{path}, or what is beside it, was changed after it was learnt."
+        )
+
+
+def _learnt(
+    content: dict[str, bytes], name: str, pieces: SharedPieces
+) -> Learnt:
+    note = {**pieces.settings, "fingerprint": pieces.fingerprint}
+    text = json.dumps(note, indent=2) + "\n"
+    return Learnt(
+        # Once the vocabulary is there, all that it needs is there, too.
+        {f"{name}{_NOTE}": text.encode()} | content,
+        len(pieces.vocabulary),
+    )
+
+
+def _flag(value: object) -> str:
+    return str(value).lower()
