@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from mirrored import two_mirrored
+from small_records import unfinish
 from tiny_training import (
     CONFIG,
     Run,
@@ -236,12 +237,14 @@ def test_no_more_than_a_window_is_kept(tmp_path, short_windows):
 def test_a_rerun_does_only_what_is_missing_or_damaged(tmp_path):
     records = write_inputs(tmp_path / "in", "packed")
     extract(records, tmp_path / "whole", "top_k(k=3)")
-    codec, added, writer = prepared(records, tmp_path / "cut", "top_k(k=3)")
-    writer.begin()
-    for name in (NAMES[0], NAMES[2]):
-        shutil.copy(tmp_path / "whole" / name, tmp_path / "cut" / name)
-    damaged = tmp_path / "cut" / NAMES[2]
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    unfinish(tmp_path / "cut")
+    (tmp_path / "cut" / NAMES[1]).unlink()
+    # An empty file is a sound TFRecord, of no examples.
+    (tmp_path / "cut" / NAMES[2]).write_bytes(b"")
+    damaged = tmp_path / "cut" / NAMES[3]
     damaged.write_bytes(damaged.read_bytes()[:-4])
+    codec, added, writer = prepared(records, tmp_path / "cut", "top_k(k=3)")
     done = extract_shards(
         records,
         Bert(CONFIG, 99),

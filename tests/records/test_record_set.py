@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import struct
 
 import pytest
 import tensorflow as tf
@@ -179,13 +180,57 @@ def test_interrupted_writing_goes_on_with_what_is_missing(tmp_path):
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
-def test_damaged_shard_of_an_unfinished_set_is_missing(tmp_path):
+def write_shard(writer, name, numbers):
+    with writer.shard(name) as shard:
+        for number in numbers:
+            shard.add(example(number))
+
+
+def without_last_record(data):
+    (length,) = struct.unpack("<Q", data[:8])
+    return data[: -(8 + 4 + length + 4)]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda data: data[:-3],
+        lambda data: b"",
+        without_last_record,
+        lambda data: data + data,
+        lambda data: without_last_record(data) * 2,
+        lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
+    ],
+    ids=["cut", "empty", "record lost", "doubled", "another", "flipped"],
+)
+def test_shard_of_an_unfinished_set_is_as_finished_or_missing(tmp_path, harm):
     writer = writer_for(tmp_path / "cut")
-    with writer.shard("0.tfrecord") as shard:
-        shard.add(example(0))
-    path = tmp_path / "cut" / "0.tfrecord"
-    path.write_bytes(path.read_bytes()[:-3])
-    assert "0.tfrecord" in writer.missing()
+    for name in writer.shard_names:
+        write_shard(writer, name, [7, 8])
+    path = tmp_path / "cut" / "2.tfrecord"
+    whole = path.read_bytes()
+    path.write_bytes(harm(whole))
+    again = writer_for(tmp_path / "cut")
+    assert again.missing() == ["2.tfrecord"]
+    with pytest.raises(ValueError, match=r"2\.tfrecord was changed after"):
+        again.finish()
+    write_shard(again, "2.tfrecord", [7, 8])
+    assert again.finish().examples == 8
+    assert path.read_bytes() == whole
+    # What was noted of shards is in the manifest now.
+    names = [*again.shard_names, "manifest.json"]
+    assert sorted(contents(tmp_path / "cut")) == names
+
+
+def test_shard_whose_note_is_damaged_is_missing(tmp_path):
+    writer = writer_for(tmp_path / "cut")
+    for name in writer.shard_names:
+        write_shard(writer, name, [0])
+    note = tmp_path / "cut/finished/1.tfrecord.json"
+    note.write_text(note.read_text().replace('"examples": 1', '"examples": 2'))
+    (tmp_path / "cut/finished/3.tfrecord.json").write_text("{")
+    (tmp_path / "cut/finished/0.tfrecord.json").unlink()
+    assert writer.missing() == ["0.tfrecord", "1.tfrecord", "3.tfrecord"]
 
 
 def test_other_identity_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from tfdistill.records import RecordSetWriter, Schema, masked_lm_features
 from tfdistill.records.examples import input_features
 from tfdistill.records.manifest import MANIFEST, MARK, plan, read_manifest
+from tfdistill.records.notes import write_note
 
 SCHEMA = Schema(
     masked_lm_features(
@@ -83,4 +84,7 @@ def unfinish(folder: pathlib.Path) -> None:
     (folder / MARK).write_text(
         json.dumps(plan(made["identity"], made["schema"], names))
     )
+    for shard in made["shards"]:
+        path = folder / shard["name"]
+        write_note(path, path, shard["examples"])
     (folder / MANIFEST).unlink()

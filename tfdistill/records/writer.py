@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,9 +18,14 @@ from tfdistill.records.manifest import (
     plan_in,
     write_manifest,
 )
+from tfdistill.records.notes import (
+    NOTES,
+    is_as_listed,
+    read_notes,
+    write_note,
+)
 from tfdistill.records.record_set import RecordSet, open_with_manifest
 from tfdistill.records.schema import COMPRESSIONS, Schema
-from tfdistill.records.shards import count_examples
 
 
 class RecordSetWriter:
@@ -113,17 +119,14 @@ class RecordSetWriter:
         self._is_begun = True
 
     def missing(self) -> list[str]:
-        """Returns the shards that are not there or are damaged."""
-        missing = []
-        for name in self.shard_names:
-            path = self._folder / name
-            try:
-                whole = path.exists() and self._count(path) >= 0
-            except ValueError:
-                whole = False
-            if not whole:
-                missing.append(name)
-        return missing
+        """Returns the shards that are not, byte for byte, as finished."""
+        listed = read_notes(self._folder, self.shard_names)
+        return [
+            name
+            for name in self.shard_names
+            if name not in listed
+            or not is_as_listed(self._folder / name, listed[name])
+        ]
 
     def shard(self, name: str) -> "ShardWriter":
         """Returns a context manager that writes one shard."""
@@ -136,19 +139,18 @@ class RecordSetWriter:
         Raises:
             ValueError: A shard is missing or damaged.
         """
-        shards = []
-        for name in self.shard_names:
+        for name in self.missing():
             path = self._folder / name
-            if not path.exists():
-                raise ValueError(f"{path} was not written.")
-            shards.append(entry(path) | {"examples": self._count(path)})
+            what = "was changed after" if path.exists() else "was not"
+            raise ValueError(f"{path} {what} written. Run the command again.")
+        listed = read_notes(self._folder, self.shard_names)
         write_manifest(
             self._folder,
             {
                 "schema": self._schema.to_json(),
                 "identity": self._identity,
                 "files": [entry(self._folder / name) for name in self._files],
-                "shards": shards,
+                "shards": [listed[name] for name in self.shard_names],
             },
         )
         self._tidy()
@@ -156,13 +158,11 @@ class RecordSetWriter:
 
     def _tidy(self) -> None:
         """Remove what processes that were killed have left of a whole set."""
+        shutil.rmtree(self._folder / NOTES, ignore_errors=True)
         (self._folder / MARK).unlink(missing_ok=True)
         for name in (*self.shard_names, *self._files, MANIFEST, MARK):
             for partial in self._folder.glob(f".{name}.*.partial"):
                 partial.unlink(missing_ok=True)
-
-    def _count(self, path: pathlib.Path) -> int:
-        return count_examples(path, self._schema)
 
 
 class ShardWriter:
@@ -182,6 +182,12 @@ class ShardWriter:
         # The last bytes are written on closing, which may fail as well.
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(self._atomic)
+
+            def note(*error: Any) -> None:
+                if error[0] is None:
+                    write_note(self._path, temporary, self.examples)
+
+            stack.push(note)
             self._writer = stack.enter_context(
                 tf.io.TFRecordWriter(
                     str(temporary), COMPRESSIONS[self._schema.compression]
