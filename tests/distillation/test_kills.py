@@ -30,7 +30,7 @@ from tfdistill.records import (
     open_record_set,
     training_batches,
 )
-from tfdistill.replicas import OneDevice
+from tfdistill.replicas import OneDevice, from_chief
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SPEC = "hybrid(k=3, samples=4)"
@@ -67,7 +67,7 @@ def extract(inputs, output, replicas):
         shard_names=NAMES,
         files={"vocab.txt": b"a\n" * V},
     )
-    if writer.finished is not None:
+    if from_chief(replicas, lambda: writer.finished is not None):
         return {"shards": 0, "examples": 0}
     teacher = Bert(CONFIG, 99)
     return extract_shards(
@@ -79,6 +79,17 @@ def extract(inputs, output, replicas):
         replicas=replicas,
         batch_size=4,
     )
+
+
+def extract_by(workers, inputs, output, said):
+    """Extract in so many threads; returns what the first one does."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        jobs = [
+            pool.submit(extract, inputs, output, Rank(said, rank, workers))
+            for rank in range(workers)
+        ]
+        first, *_ = [job.result(SECONDS) for job in jobs]
+    return first
 
 
 def contents(folder):
@@ -183,16 +194,32 @@ def test_any_number_of_workers_writes_the_same_bytes(
 ):
     """Also more workers than shards: those that have none wait for nobody."""
     output = tmp_path / "out"
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        jobs = [
-            pool.submit(
-                extract, inputs, output, Rank(tmp_path / "said", rank, workers)
-            )
-            for rank in range(workers)
-        ]
-        done = [job.result(SECONDS) for job in jobs]
-    assert done[0] == {"shards": len(NAMES), "examples": EXAMPLES * len(NAMES)}
+    done = extract_by(workers, inputs, output, tmp_path / "said")
+    assert done == {"shards": len(NAMES), "examples": EXAMPLES * len(NAMES)}
     assert contents(output) == whole
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_mend_a_finished_set(inputs, whole, tmp_path, workers):
+    output = tmp_path / "out"
+    output.mkdir()
+    for name, data in whole.items():
+        (output / name).write_bytes(data)
+    flipped = bytearray(whole[NAMES[1]])
+    flipped[len(flipped) // 2] ^= 1
+    (output / NAMES[1]).write_bytes(flipped)
+    (output / NAMES[5]).unlink()
+    (output / NAMES[6]).write_bytes(b"")
+    (output / "vocab.txt").unlink()
+    kept = (output / NAMES[0]).stat().st_mtime_ns
+    done = [
+        extract_by(workers, inputs, output, tmp_path / said)
+        for said in ("first", "second")
+    ]
+    assert done[0] == {"shards": 3, "examples": EXAMPLES * 3}
+    assert done[1] == {"shards": 0, "examples": 0}
+    assert contents(output) == whole
+    assert (output / NAMES[0]).stat().st_mtime_ns == kept
 
 
 def test_any_number_of_ranks_trains_in_the_same_order(inputs):

@@ -118,6 +118,27 @@ def test_a_sound_set_is_verified_and_no_other(chain, tmp_path):
         path.write_bytes(data)
 
 
+def test_a_damaged_finished_set_is_mended(chain, tmp_path, caplog):
+    c = copied(chain, tmp_path)
+    flags = [f.format(c=c) for f in EXTRACT.split()]
+    (shard,) = (c / "knowledge").glob("*.tfrecord")
+    whole = {p: p.read_bytes() for p in (c / "knowledge").iterdir()}
+    flipped = bytearray(whole[shard])
+    flipped[len(flipped) // 2] ^= 4
+    shard.write_bytes(flipped)
+    done = call("verify_records", [f"--records={c}/knowledge"])
+    assert done.status == 1 and shard.name in done.stderr
+    assert "Run the command that made these records again" in done.stderr
+    with caplog.at_level("WARNING"):
+        done = call("extract_teacher", flags)
+    assert done.status == 0, done.stderr
+    assert f"missing or damaged: {shard.name}" in caplog.text
+    assert json.loads(done.stdout)["extracted_shards"] == 1
+    assert {p: p.read_bytes() for p in (c / "knowledge").iterdir()} == whole
+    done = call("extract_teacher", flags)
+    assert json.loads(done.stdout)["extracted_shards"] == 0
+
+
 def rewritten(folder, **changes):
     """A manifest that is sound, and says something else."""
     manifest = read_json(folder / "manifest.json") | changes

@@ -113,6 +113,8 @@ def test_every_cut_and_flip_is_noticed(tmp_path, compression):
                     raise ValueError(opened.damage())
                 message = str(error.value)
                 assert name in message and "\n" not in message, message
+                is_mended = "command that made these records again" in message
+                assert is_mended == (name != "manifest.json"), message
         path.write_bytes(data)
     assert open_record_set(str(tmp_path / "set")).damage() is None
 
@@ -145,13 +147,13 @@ def test_tokenizer_is_beside_the_records(tmp_path, name):
     assert foreign.tokenizer_folder is None
 
 
-def writer_for(folder, identity=None):
+def writer_for(folder, identity=None, files=None):
     return RecordSetWriter(
         str(folder),
         schema=SCHEMA,
         identity=identity or {"task": "mlm"},
         shard_names=[f"{i}.tfrecord" for i in range(len(SIZES))],
-        files={},
+        files=files or {},
     )
 
 
@@ -231,6 +233,77 @@ def test_shard_whose_note_is_damaged_is_missing(tmp_path):
     (tmp_path / "cut/finished/3.tfrecord.json").write_text("{")
     (tmp_path / "cut/finished/0.tfrecord.json").unlink()
     assert writer.missing() == ["0.tfrecord", "1.tfrecord", "3.tfrecord"]
+
+
+def flipped(data):
+    place = len(data) // 2
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def harmed_set(folder):
+    """A finished set of which each file but the manifest needs mending."""
+    writer = writer_for(folder, files={"vocab.txt": b"a\nb\n"})
+    number = 0
+    for name, size in zip(writer.shard_names, SIZES, strict=True):
+        write_shard(writer, name, range(number, number + size))
+        number += size
+    writer.finish()
+    whole = contents(folder)
+    (folder / "0.tfrecord").write_bytes(flipped(whole["0.tfrecord"]))
+    (folder / "1.tfrecord").unlink()
+    (folder / "3.tfrecord").write_bytes(b"")
+    (folder / "vocab.txt").write_bytes(flipped(whole["vocab.txt"]))
+    return whole
+
+
+def test_finished_set_is_mended(tmp_path, caplog):
+    folder = tmp_path / "set"
+    whole = harmed_set(folder)
+    kept = {
+        name: (folder / name).stat().st_mtime_ns
+        for name in ("2.tfrecord", "manifest.json")
+    }
+    writer = writer_for(folder, files={"vocab.txt": b"a\nb\n"})
+    with caplog.at_level("WARNING"):
+        assert writer.finished is None
+    assert "0.tfrecord, 1.tfrecord, 3.tfrecord, vocab.txt" in caplog.text
+    assert writer.missing() == ["0.tfrecord", "1.tfrecord", "3.tfrecord"]
+    write_shard(writer, "0.tfrecord", range(5))
+    # What is left after a kill is still the finished set.
+    again = writer_for(folder, files={"vocab.txt": b"a\nb\n"})
+    assert again.missing() == ["1.tfrecord", "3.tfrecord"]
+    with pytest.raises(ValueError, match=r"1\.tfrecord was not written"):
+        again.finish()
+    write_shard(again, "1.tfrecord", range(5, 8))
+    write_shard(again, "3.tfrecord", range(8, 12))
+    assert again.finish().damage() is None
+    assert contents(folder) == whole
+    for name, stamp in kept.items():
+        assert (folder / name).stat().st_mtime_ns == stamp
+    assert writer_for(folder).finished is not None
+
+
+def test_mended_set_has_to_be_what_it_was(tmp_path):
+    harmed_set(tmp_path / "set")
+    manifest = (tmp_path / "set/manifest.json").read_bytes()
+    writer = writer_for(tmp_path / "set", files={"vocab.txt": b"a\nb\n"})
+    write_shard(writer, "0.tfrecord", range(1, 6))
+    write_shard(writer, "1.tfrecord", range(5, 8))
+    write_shard(writer, "3.tfrecord", range(8, 12))
+    with pytest.raises(ValueError, match=r"0\.tfrecord was made again and di"):
+        writer.finish()
+    assert (tmp_path / "set/manifest.json").read_bytes() == manifest
+    again = writer_for(tmp_path / "set", files={"vocab.txt": b"a\nb\n"})
+    assert again.finished is None and again.missing() == ["0.tfrecord"]
+
+
+def test_shards_without_a_manifest_are_refused(tmp_path):
+    write_set(tmp_path / "set", SIZES)
+    (tmp_path / "set/manifest.json").unlink()
+    before = contents(tmp_path / "set")
+    with pytest.raises(ValueError, match=r"no manifest.json.*Put it back, or"):
+        writer_for(tmp_path / "set")
+    assert contents(tmp_path / "set") == before
 
 
 def test_other_identity_is_refused(tmp_path):

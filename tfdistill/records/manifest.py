@@ -15,6 +15,7 @@ FORMAT = "tfdistill records"
 VERSION = 2
 MANIFEST = "manifest.json"
 MARK = "unfinished.json"
+MENDING = "Run the command that made these records again to mend them."
 
 _HASHED = {
     "tokenizer": "the vocabulary or its casing",
@@ -67,6 +68,32 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: The manifest or a file is damaged, missing or changed.
     """
+    manifest = read_manifest_alone(folder)
+    for entry in (*manifest["shards"], *manifest["files"]):
+        listed = folder / entry["name"]
+        if not listed.exists():
+            raise ValueError(
+                f"{listed} is missing; {folder / MANIFEST} lists it. {MENDING}"
+            )
+        size = listed.stat().st_size
+        if size != entry["bytes"]:
+            raise ValueError(
+                f"{listed} has {size} bytes, expected {entry['bytes']}: it "
+                f"is cut or was changed. {MENDING}"
+            )
+        if entry in manifest["files"] and sha256_of(listed) != entry["sha256"]:
+            raise ValueError(
+                f"{listed} was changed: its SHA-256 is another. {MENDING}"
+            )
+    return manifest
+
+
+def read_manifest_alone(folder: pathlib.Path) -> dict[str, Any]:
+    """Read a manifest, whatever has become of the files it lists.
+
+    Raises:
+        ValueError: It is damaged, or of something else.
+    """
     path = folder / MANIFEST
     manifest = read_json(path)
     if manifest.get("format") != FORMAT:
@@ -85,18 +112,6 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     if path.read_text("utf-8") != written + "\n":
         raise ValueError(f"{path} is damaged: it is not as it was written.")
     _check_types(path, manifest)
-    for entry in (*manifest["shards"], *manifest["files"]):
-        listed = folder / entry["name"]
-        if not listed.exists():
-            raise ValueError(f"{listed} is missing; {path} lists it.")
-        size = listed.stat().st_size
-        if size != entry["bytes"]:
-            raise ValueError(
-                f"{listed} has {size} bytes, expected {entry['bytes']}: it "
-                "is cut or was changed."
-            )
-        if entry in manifest["files"] and sha256_of(listed) != entry["sha256"]:
-            raise ValueError(f"{listed} was changed: its SHA-256 is another.")
     return manifest | {"digest": stated}
 
 
@@ -161,7 +176,7 @@ def plan_in(folder: pathlib.Path) -> dict[str, Any] | None:
         ValueError: What says so is damaged.
     """
     if (folder / MANIFEST).exists():
-        manifest = read_manifest(folder)
+        manifest = read_manifest_alone(folder)
         names = [shard["name"] for shard in manifest["shards"]]
         return plan(manifest["identity"], manifest["schema"], names)
     if (folder / MARK).exists():

@@ -7,6 +7,7 @@ import re
 import tensorflow as tf
 
 from tfdistill.files import sha256_of
+from tfdistill.records.manifest import MENDING
 from tfdistill.records.schema import Schema
 
 
@@ -29,13 +30,15 @@ class Shard:
         try:
             found = count_examples(self.path, schema)
             _check_examples(self.path, schema)
+            if found != self.examples:
+                raise ValueError(
+                    f"{self.path} holds {found} examples, its manifest says "
+                    f"{self.examples}."
+                )
         except ValueError as error:
-            return str(error)
-        if found != self.examples:
-            return (
-                f"{self.path} holds {found} examples, its manifest says "
-                f"{self.examples}."
-            )
+            # What was written like that would come out like that again.
+            was_changed = self.change() is not None
+            return f"{error} {MENDING}" if was_changed else str(error)
         return self.change()
 
     def change(self) -> str | None:
@@ -44,7 +47,7 @@ class Shard:
             return None
         return (
             f"{self.path} was changed: its SHA-256 is not the one in its "
-            "manifest."
+            f"manifest. {MENDING}"
         )
 
 

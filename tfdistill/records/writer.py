@@ -1,14 +1,17 @@
 """Writing record sets: whole shards or none, and the manifest last."""
 
 import contextlib
+import functools
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
+from absl import logging
 
 from tfdistill.files import holds_anything, write_atomically, write_json
+from tfdistill.progress import Progress
 from tfdistill.records.manifest import (
     MANIFEST,
     MARK,
@@ -16,10 +19,12 @@ from tfdistill.records.manifest import (
     entry,
     plan,
     plan_in,
+    read_manifest_alone,
     write_manifest,
 )
 from tfdistill.records.notes import (
     NOTES,
+    Entry,
     is_as_listed,
     read_notes,
     write_note,
@@ -33,11 +38,11 @@ class RecordSetWriter:
 
     Shards appear under their names only when they are whole. Several
     processes may write different shards of one set; whichever sees all
-    shards in place may finish it.
+    shards in place may finish it. A finished set of which something was lost
+    or changed is mended: that is made again, and has to come out as before.
 
     Attributes:
         shard_names: All shards of the set.
-        finished: The set, once it is whole.
     """
 
     def __init__(
@@ -69,11 +74,53 @@ class RecordSetWriter:
         self._files = dict(files)
         self._wanted = plan(self._identity, schema.to_json(), shard_names)
         self._is_begun = False
-        self.finished: RecordSet | None = None
         self._check_folder()
-        if (self._folder / MANIFEST).exists():
-            self.finished = open_with_manifest(self._folder)
-            self._tidy()
+
+    @functools.cached_property
+    def finished(self) -> RecordSet | None:
+        """The set, once it is whole.
+
+        All its bytes are read for that, the first time it is asked.
+        """
+        if not self._has_manifest():
+            return None
+        if damaged := self._damaged():
+            logging.warning(
+                "%s is mended; missing or damaged: %s.",
+                self._folder,
+                ", ".join(damaged),
+            )
+            return None
+        self._tidy()
+        return open_with_manifest(self._folder)
+
+    def _has_manifest(self) -> bool:
+        return (self._folder / MANIFEST).exists()
+
+    def _listed(self) -> dict[str, Entry]:
+        """Returns what is known of what the files have to be, by name."""
+        if not self._has_manifest():
+            return read_notes(self._folder, self.shard_names)
+        manifest = read_manifest_alone(self._folder)
+        entries = (*manifest["shards"], *manifest["files"])
+        return {wanted["name"]: wanted for wanted in entries}
+
+    def _damaged(self) -> list[str]:
+        """Returns which files are not, byte for byte, what they have to be."""
+        listed = self._listed()
+        damaged = [name for name in self.shard_names if name not in listed]
+        with Progress(
+            "checking records",
+            sum(wanted["bytes"] for wanted in listed.values()),
+            unit="B",
+            scale=True,
+            shown=bool(listed),
+        ) as progress:
+            for name, wanted in listed.items():
+                if not is_as_listed(self._folder / name, wanted):
+                    damaged.append(name)
+                progress.advance(wanted["bytes"])
+        return damaged
 
     def _check_folder(self) -> None:
         folder = self._folder
@@ -82,6 +129,11 @@ class RecordSetWriter:
             check_plan(folder, found, self._wanted)
         elif folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file, expected a folder.")
+        elif any((folder / name).exists() for name in self.shard_names):
+            raise ValueError(
+                f"{folder} holds shards and no {MANIFEST}, so nothing says "
+                "what made them. Put it back, or choose another folder."
+            )
         elif folder.exists() and holds_anything(folder):
             raise ValueError(
                 f"{folder} is not empty and holds no records of this "
@@ -98,9 +150,12 @@ class RecordSetWriter:
             return
         self._check_folder()
         write_json(self._folder / MARK, self._wanted)
+        listed = self._listed()
         for name, content in self._files.items():
-            with write_atomically(self._folder / name) as temporary:
-                temporary.write_bytes(content)
+            path = self._folder / name
+            if name not in listed or not is_as_listed(path, listed[name]):
+                with write_atomically(path) as temporary:
+                    temporary.write_bytes(content)
         self._is_begun = True
 
     def join(self) -> None:
@@ -119,14 +174,9 @@ class RecordSetWriter:
         self._is_begun = True
 
     def missing(self) -> list[str]:
-        """Returns the shards that are not, byte for byte, as finished."""
-        listed = read_notes(self._folder, self.shard_names)
-        return [
-            name
-            for name in self.shard_names
-            if name not in listed
-            or not is_as_listed(self._folder / name, listed[name])
-        ]
+        """Returns the shards that are not there or are damaged."""
+        damaged = set(self._damaged())
+        return [name for name in self.shard_names if name in damaged]
 
     def shard(self, name: str) -> "ShardWriter":
         """Returns a context manager that writes one shard."""
@@ -137,24 +187,38 @@ class RecordSetWriter:
         """Write the manifest and open the set.
 
         Raises:
-            ValueError: A shard is missing or damaged.
+            ValueError: A shard is missing or damaged, or one that was made
+                again is not what the manifest says.
         """
-        for name in self.missing():
-            path = self._folder / name
-            what = "was changed after" if path.exists() else "was not"
-            raise ValueError(f"{path} {what} written. Run the command again.")
-        listed = read_notes(self._folder, self.shard_names)
-        write_manifest(
-            self._folder,
-            {
-                "schema": self._schema.to_json(),
-                "identity": self._identity,
-                "files": [entry(self._folder / name) for name in self._files],
-                "shards": [listed[name] for name in self.shard_names],
-            },
-        )
+        for name in self._damaged():
+            self._refuse(self._folder / name)
+        if not self._has_manifest():
+            listed = self._listed()
+            write_manifest(
+                self._folder,
+                {
+                    "schema": self._schema.to_json(),
+                    "identity": self._identity,
+                    "files": [entry(self._folder / n) for n in self._files],
+                    "shards": [listed[name] for name in self.shard_names],
+                },
+            )
         self._tidy()
         return open_with_manifest(self._folder)
+
+    def _refuse(self, path: pathlib.Path) -> NoReturn:
+        if not path.exists():
+            raise ValueError(f"{path} was not written.")
+        if not self._has_manifest():
+            raise ValueError(
+                f"{path} was changed after it was written. Run the command "
+                "again."
+            )
+        raise ValueError(
+            f"{path} was made again and differs from what {MANIFEST} lists, "
+            "as it may on another machine or with another version. Make all "
+            "records again in another folder."
+        )
 
     def _tidy(self) -> None:
         """Remove what processes that were killed have left of a whole set."""
