@@ -141,6 +141,20 @@ def test_a_feature_is_read_in_the_order_of_the_set(records):
     assert found[:, 1].tolist() == list(range(50))
 
 
+@pytest.mark.parametrize("compression", ["none", "zlib"])
+def test_a_feature_of_a_damaged_shard_is_refused(tmp_path, compression):
+    records = write_set(tmp_path / "set", [3, 2], compression=compression)
+    path = records.shards[1].path
+    data = path.read_bytes()
+    for place in range(0, len(data), 7):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"^\S*1\.tfrecord ") as error:
+            read_feature(records, "masked_lm_ids")
+        assert "\n" not in str(error.value)
+
+
 def test_example_index_is_that_of_the_global_batch(records):
     batch = next(
         training_batches(

@@ -278,7 +278,11 @@ def read_feature(records: RecordSet, name: str) -> np.ndarray:
 
     Returns:
         `[N, …]`, as decoded.
+
+    Raises:
+        ValueError: A record is damaged.
     """
+    records.check_readable()
     schema = records.schema
     # In a graph, what is not asked for is not decoded, and that may be a
     # thousand times as large.
@@ -287,4 +291,4 @@ def read_feature(records: RecordSet, name: str) -> np.ndarray:
         .batch(_ROWS_AT_ONCE)
         .map(lambda rows: schema.decode(rows)[name])
     )
-    return np.concatenate(list(found.as_numpy_iterator()))
+    return np.concatenate([rows.numpy() for rows in _guarded(records, found)])
