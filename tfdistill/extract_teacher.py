@@ -58,6 +58,7 @@ def extract_teacher(
         **records.identity,
         "knowledge": list(specs),
         "precision": inference.precision,
+        "predict_batch_size": knowledge.predict_batch_size,
         "records": records.fingerprint,
     }
     check_identity(pathlib.Path(artefacts.knowledge_records), known)

@@ -206,6 +206,12 @@ MUTATIONS = {
         EXTRACT.replace("k=3", "k=2"),
         r'knowledge is ["top_k(k=3)"] there and ["top_k(k=2)"] here',
     ),
+    "batches": (
+        None,
+        "extract_teacher",
+        EXTRACT + " --predict_batch_size=8",
+        "predict_batch_size is 32 there and 8 here",
+    ),
     "more than k": (
         None,
         "distill",

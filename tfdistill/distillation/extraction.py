@@ -107,7 +107,8 @@ def extract_shards(
         writer: The set to write; shards have the names of the inputs'.
         replicas: Where the teacher runs.
         batch_size: Examples in the batch of a device. Of more examples at
-            a time, or others, the last bits may be others.
+            a time, or others, the last bits may be others, so it belongs
+            to the identity of the set.
 
     Returns:
         `shards` and `examples` that this call has written, all processes
