@@ -56,6 +56,8 @@ def load_for(
 ) -> LoadedModel:
     """Load a model of a task; it must have what the task's logits need.
 
+    Its classes are put into the order of the task's.
+
     Args:
         task: The task.
         folder: The model's.
@@ -68,6 +70,7 @@ def load_for(
         folder,
         heads=task.heads,
         num_classes=task.num_classes,
+        classes=task.classes,
         needs=task.needs if needs is None else needs,
     )
 

@@ -126,6 +126,7 @@ def distill(
             seed=general.random_seed,
             heads=task.heads,
             num_classes=task.num_classes,
+            classes=task.classes,
             words=words_of(records),
             kind=task.kind,
         )

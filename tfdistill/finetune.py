@@ -64,6 +64,7 @@ def finetune(
             seed=general.random_seed,
             heads=task.heads,
             num_classes=task.num_classes,
+            classes=task.classes,
             words=words_of(records),
             kind=task.kind,
         )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from tfdistill.records import open_record_set, read_feature
 from tfdistill.replicas import OneDevice
 from tfdistill.scoring import examine
 from tfdistill.tasks import find_task
-from tfdistill.tensors import load_tensors
+from tfdistill.tensors import load_tensors, save_tensors
 
 DISTILL = f"{TRAIN} --student={STUDENT} --run_dir={{new}} "
 LIVE = "--records={c}/train --teacher={c}/teacher "
@@ -357,6 +358,26 @@ def check(done, command, says):
     assert re.search(says, line), line
 
 
+def test_classes_in_another_order_are_put_into_that_of_the_records(
+    chain, c, tmp_path
+):
+    """As after training with `--labels` the other way round."""
+    flipped = tmp_path / "flipped"
+    shutil.copytree(c / "student", flipped)
+    tensors, notes = load_tensors(flipped / "model.safetensors")
+    for name in ("classifier/kernel", "classifier/bias"):
+        tensors[name] = np.ascontiguousarray(tensors[name][..., ::-1])
+    save_tensors(flipped / "model.safetensors", tensors, notes)
+    settings = json.loads((flipped / "model.json").read_text())
+    assert settings["labels"] == ["0", "1"]
+    settings["labels"] = ["positive", "Negative"]
+    (flipped / "model.json").write_text(json.dumps(settings))
+    command, flags = small_sentences.CHAIN["evaluate"]
+    found = run(command, flags + " --run_dir={new}", c=c, new=flipped)
+    for name in ("accuracy", "label_loss", "teacher_agreement", "teacher_kl"):
+        assert found[name] == chain["evaluate"][name], name
+
+
 @pytest.fixture(scope="module")
 def misfits(chain, folder):
     small_sentences.write_misfits(folder)
@@ -377,6 +398,7 @@ RIGHT = {
 }
 OTHER_TASK = "was made for --task=sst2, not for cola"
 OTHER_CLASSES = "tells 3 classes apart, the task has 2"
+OTHER_NAMES = "of_other_names/.* has the classes no, yes, the task has 0, 1; "
 # Command, its wrong flags, what the line says.
 WRONG_USES = [
     (
@@ -419,8 +441,10 @@ WRONG_USES = [
         r"has labels=\['no', 'yes'\], .*/train has \['0', '1'\]",
     ),
     ("finetune", "--eval_records={c}/test", "/test holds no labels to compare"),
+    ("finetune", "--model={c}/of_other_names", OTHER_NAMES),
     ("extract_teacher", "--task=cola", OTHER_TASK),
     ("extract_teacher", "--teacher={c}/of_three_classes", OTHER_CLASSES),
+    ("extract_teacher", "--teacher={c}/of_other_names", OTHER_NAMES),
     (
         "extract_teacher",
         "--knowledge=features(hidden_states=[3])",
@@ -435,6 +459,13 @@ WRONG_USES = [
         "--teacher={c}/of_three_classes",
         OTHER_CLASSES,
     ),
+    (
+        "distill",
+        f"{LEARNT} --knowledge_records= --records={{c}}/train "
+        "--teacher={c}/of_other_names",
+        OTHER_NAMES,
+    ),
+    ("distill", f"{LEARNT} --student={{c}}/of_other_names", OTHER_NAMES),
     (
         "distill",
         "--objective=hidden_mse",
@@ -462,9 +493,12 @@ WRONG_USES = [
     ),
     ("evaluate", "--task=cola", OTHER_TASK),
     ("evaluate", "--run_dir={c}/of_three_classes", OTHER_CLASSES),
+    ("evaluate", "--run_dir={c}/of_other_names", OTHER_NAMES),
+    ("evaluate", "--teacher={c}/of_other_names", OTHER_NAMES),
     ("evaluate", "--eval_records={c}/test", "hold no labels, .*predict is fo"),
     ("predict", "--task=cola", OTHER_TASK),
     ("predict", "--run_dir={c}/of_three_classes", OTHER_CLASSES),
+    ("predict", "--run_dir={c}/of_other_names", OTHER_NAMES),
 ]
 
 

@@ -1,5 +1,6 @@
 """A chain of commands on generated sentences, run in this process."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -142,8 +143,14 @@ def write_misfits(c: pathlib.Path) -> None:
         hidden_dim=16,
         num_heads=2,
         max_sequence_length=24,
-        num_classes=3,
     )
-    model = Bert(config, heads=("classifier",))
     tokenizer = WordPiece(VOCABULARY, do_lower_case=True)
-    save_model(model, tokenizer, parts=model.parts, path=c / "of_three_classes")
+    for folder, labels in (
+        ("of_three_classes", ("a", "b", "c")),
+        ("of_other_names", ("no", "yes")),
+    ):
+        of_so_many = dataclasses.replace(config, num_classes=len(labels))
+        model = Bert(of_so_many, heads=("classifier",))
+        save_model(
+            model, tokenizer, parts=model.parts, path=c / folder, labels=labels
+        )

@@ -8,7 +8,7 @@ says which family that is, and for `teacher_layers` the pooler.
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 from tfdistill.config import Spec, parse_spec
@@ -17,7 +17,8 @@ from tfdistill.models.causal import LanguageModel
 from tfdistill.models.causal.specs import LANGUAGE_MODELS
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.families import family_of
-from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.formats import LoadedModel
+from tfdistill.models.from_folder import NO_WORDS, load_student
 from tfdistill.models.generators import (
     load_generator,
     make_generator,
@@ -39,10 +40,6 @@ from tfdistill.text.shared_pieces import SharedPieces
 from tfdistill.text.tokenizer import Pieces, Tokenizer
 from tfdistill.text.words import Words
 
-_NO_WORDS = (
-    "{} reads whole words, which the records do not hold: make_records puts "
-    "them there with --words_file."
-)
 _LAYER = "bert/encoder/layer_"
 _TABLES = "bert/embeddings/"
 
@@ -202,6 +199,7 @@ def build_student(
     seed: int,
     heads: Collection[str] = PRETRAINING_HEADS,
     num_classes: int = 0,
+    classes: Sequence[Sequence[str]] = (),
     words: Words | None = None,
     kind: str = "",
 ) -> LoadedModel:
@@ -215,6 +213,8 @@ def build_student(
         heads: Heads that it is to have.
         num_classes: Of a classifier; 0: as a loaded or copied one's, or 2.
             One of another number is not loaded or copied.
+        classes: The names that each class of a loaded one is to go by, in
+            the order that they are to have.
         words: The words of the records, if they hold some.
         kind: Of the models of a task, see `Task.kind`. For a `cmlm`, a BERT
             or its shape is what one starts from.
@@ -225,7 +225,8 @@ def build_student(
 
     Raises:
         ValueError: The spec is wrong, the folder cannot be loaded, or its
-            vocabulary is another than the tokenizer's.
+            vocabulary is another than the tokenizer's, or its classes have
+            other names.
     """
     if kind:
         # The records of these tasks have no other pieces.
@@ -234,20 +235,15 @@ def build_student(
             return load_generator(spec_or_path, pieces, seed, kind)
         return make_generator(_parse(spec_or_path), pieces, seed, kind)
     if _is_folder(spec_or_path):
-        student = load_model(
-            spec_or_path, heads=heads, num_classes=num_classes, seed=seed
+        return load_student(
+            spec_or_path,
+            tokenizer=tokenizer,
+            words=words,
+            heads=heads,
+            num_classes=num_classes,
+            classes=classes,
+            seed=seed,
         )
-        theirs = student.tokenizer
-        given = words if isinstance(theirs, Words) else tokenizer
-        if given is None:
-            raise ValueError(_NO_WORDS.format(spec_or_path))
-        if theirs.fingerprint != given.fingerprint:
-            raise ValueError(
-                f"{spec_or_path} has another vocabulary or casing than the "
-                "records."
-            )
-        # Equal pieces; records may be those of a conditional model.
-        return dataclasses.replace(student, tokenizer=given)
     spec = _parse(spec_or_path)
     if isinstance(tokenizer, CausalTokenizer):
         return _of_language(spec, tokenizer, seed)
@@ -264,7 +260,7 @@ def build_student(
         )
     if spec.name in WORD_STUDENTS:
         if words is None:
-            raise ValueError(_NO_WORDS.format(spec.name))
+            raise ValueError(NO_WORDS.format(spec.name))
         made = WORD_STUDENTS[spec.name](words, seed, **spec.arguments)
         return _of_words(made, words, seed, num_classes, spec_or_path)
     start = STUDENTS[spec.name](

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfdistill.losses.labels import cross_entropy
 from tfdistill.metrics import sentence_metrics, teacher_sums
 from tfdistill.records import Batch, RecordSet
+from tfdistill.tasks.class_names import names_of_classes
 from tfdistill.tasks.predictions import write_predictions
 from tfdistill.tasks.samples import show_samples
 from tfdistill.tasks.task import Measured, Target, Task
@@ -81,6 +82,7 @@ def sentence_task(records: RecordSet) -> Task:
         name=identity["task"],
         heads=("classifier",),
         num_classes=num_classes,
+        classes=names_of_classes(identity["task"], identity["labels"]),
         targets={"labels": target},
         soft_target=target,
         example_labels="" if is_score else "labels",

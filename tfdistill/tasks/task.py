@@ -77,6 +77,8 @@ class Task:
             some predictions. None: there are none to show.
         kind: Of its models, see `models.kinds.KINDS`; "" if any will do that
             has the heads.
+        classes: The names that each class goes by, the task's own first, in
+            the order of the classes; () where there are none.
         score: From texts that a model has written and those that it was to
             write to metrics; None where models write none.
     """
@@ -102,6 +104,7 @@ class Task:
     answering: Answering | None = None
     samples: Callable[[Mapping[str, np.ndarray], Any], str] | None = None
     kind: str = ""
+    classes: Sequence[Sequence[str]] = ()
     score: Callable[[Sequence[str], Sequence[str]], dict[str, Any]] | None = (
         None
     )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfdistill.files import is_name, read_json
+from tfdistill.models.formats.class_names import names_by_number
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.formats.hugging_face_types import MODEL_TYPES, ModelType
 from tfdistill.models.formats.settings import (
@@ -38,14 +39,18 @@ def _read(folder: pathlib.Path) -> ModelContents:
     config = make_config(path, kind.fields(path, settings))
     source = str(weights_file(folder, settings))
     weights = _to_canonical(read_tensors(folder, settings), kind, source)
+    labels: tuple[str, ...] = ()
     if "classifier/bias" in weights:
         num_classes = len(weights["classifier/bias"])
         check_classes(path, _classes_stated(settings), num_classes)
+        if isinstance(settings.get("id2label"), dict):
+            labels = names_by_number(path, settings["id2label"])
     return ModelContents(
         config=config,
         weights=kind.finish(weights, settings),
         tokenizer=find_tokenizer(folder),
         source=source,
+        labels=labels,
     )
 
 

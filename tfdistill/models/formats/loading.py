@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from absl import logging
 
@@ -16,6 +16,7 @@ from tfdistill.models.formats import (
     preset,
     run_directory,
 )
+from tfdistill.models.formats.class_names import in_order_of
 from tfdistill.models.formats.contents import ModelContents, Reader
 from tfdistill.models.kinds import KINDS, kind_of
 from tfdistill.models.outputs import Model
@@ -72,6 +73,7 @@ def load_model(
     *,
     heads: Collection[str] = PRETRAINING_HEADS,
     num_classes: int = 0,
+    classes: Sequence[Sequence[str]] = (),
     needs: Collection[str] = ("encoder",),
     seed: int = 0,
 ) -> LoadedModel:
@@ -83,18 +85,21 @@ def load_model(
             Models that write texts are loaded where `generator` is among
             them, and others without it.
         num_classes: Of a classifier; 0: the folder's.
+        classes: The names that each class is to go by, in the order that
+            they are to have; none: the folder's.
         needs: Parts that must be there, keys of `models.weights.PARTS`.
         seed: Of the random weights of parts that are neither there nor
             needed.
 
     Raises:
         ValueError: There is no such folder, its format is not known, a
-            needed part is absent or of other classes, or something in it is
-            damaged, missing or does not fit; one line that names the file.
+            needed part is absent or of other classes, its classes have other
+            names, or something in it is damaged, missing or does not fit;
+            one line that names the file.
     """
     contents = read_model(pathlib.Path(path))
-    config, weights = contents.config, contents.weights
-    found = parts_in(weights)
+    config = contents.config
+    found = parts_in(contents.weights)
     _check_parts(contents, needs)
     if "generator" in found and "generator" not in heads:
         raise ValueError(
@@ -129,12 +134,14 @@ def load_model(
             )
         found -= {"classifier"}
         config = dataclasses.replace(config, num_classes=num_classes)
+    if "classifier" in found.intersection(heads):
+        contents = in_order_of(contents, classes)
     if "generator" not in found:
         # A conditional masked LM is made of such a model, if need be.
         heads = set(heads) - {"generator"}
     model = KINDS[kind_of(config)].make(config, seed, heads)
     parts = found & model.parts
-    weights = of_parts(weights, parts)
+    weights = of_parts(contents.weights, parts)
     assign_weights(model, weights, source=contents.source, parts=parts)
     absent = [part for part in PARTS if part in model.parts - parts]
     if absent:
