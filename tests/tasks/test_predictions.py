@@ -15,6 +15,7 @@ def records_of(task, labels=("0", "1"), **more):
     known = GLUE.get(task)
     identity = {
         "task": task,
+        "split": "test",
         "labels": list(known.labels if known else labels),
         "score_range": known.score_range if known else None,
         "submission": known.submission if known else "",
@@ -109,6 +110,22 @@ def test_the_archive_holds_the_files_that_there_are(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("SST-2.tsv", "STS-B.tsv", "predictions.tsv", "submission.zip")
     }
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_other_splits_are_not_submitted(tmp_path, split):
+    found, text = written(records_of("sst2"), [[0, 1]], tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    records = records_of("sst2", split=split)
+    found, text = written(records, [[1, 0], [0, 1]], tmp_path)
+    assert found == {"predictions": str(tmp_path / f"SST-2.{split}.tsv")}
+    assert text == "index\tprediction\n0\t0\n1\t1\n"
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before | {f"SST-2.{split}.tsv": text.encode()}
+    # Nor are they when a file is added to the archive later.
+    written(records_of("cola"), [[0, 1]], tmp_path)
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        assert archive.namelist() == ["CoLA.tsv", "SST-2.tsv"]
 
 
 def test_the_same_predictions_are_the_same_bytes(tmp_path):

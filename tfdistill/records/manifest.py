@@ -144,9 +144,10 @@ def _check_types(path: pathlib.Path, manifest: Mapping[str, Any]) -> None:
     for name, type_ in _OF_THE_IDENTITY.items():
         if name in identity and type(identity[name]) is not type_:
             refuse(f"{name} is {identity[name]!r:.60}")
-    submission = identity.get("submission")
-    if submission and not is_name(submission):
-        refuse(f"submission {submission!r:.60} is no file's name")
+    for name in ("submission", "split"):
+        value = identity.get(name)
+        if value and not is_name(value):
+            refuse(f"{name} {value!r:.60} is no file's name")
 
 
 def entry(path: pathlib.Path) -> dict[str, Any]:

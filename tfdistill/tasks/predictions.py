@@ -23,7 +23,8 @@ def write_predictions(
 
     Tasks of GLUE have a file with the columns `index` and `prediction` and
     the name that the benchmark asks for; all such files of the folder are
-    put in `submission.zip`. Other tasks have `predictions.tsv`, with a
+    put in `submission.zip`. Predictions of another split than the test split
+    are no part of it: their file is named `SST-2.dev.tsv`. Other tasks have `predictions.tsv`, with a
     column of probabilities for each class.
 
     Args:
@@ -32,15 +33,18 @@ def write_predictions(
         folder: Made if it does not exist.
 
     Returns:
-        `predictions`, the file, and of GLUE `submission`, the archive, with
-        `submission_lacks`: files that it does not hold yet.
+        `predictions`, the file, and of GLUE's test splits `submission`, the
+        archive, with `submission_lacks`: files that it does not hold yet.
 
     Raises:
         OSError: They cannot be written.
     """
     identity = records.identity
     labels = identity["labels"]
+    is_submitted = identity["submission"] and identity["split"] == "test"
     path = pathlib.Path(folder) / (identity["submission"] or _OWN_FILE)
+    if identity["submission"] and not is_submitted:
+        path = path.with_suffix(f".{identity['split']}.tsv")
     header = ["index", "prediction"]
     if labels:
         columns = [[labels[i] for i in logits.argmax(-1)]]
@@ -58,7 +62,7 @@ def write_predictions(
     with write_atomically(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", "utf-8")
     written: dict[str, Any] = {"predictions": str(path)}
-    if identity["submission"]:
+    if is_submitted:
         written |= _archive(path.parent)
     return written
 
