@@ -177,7 +177,7 @@ def test_a_test_split_without_labels(tmp_path, name):
     header = {"mrpc": "#1 String\t#2 String"}.get(name, "index\tsentence")
     words = ["a", "b", "c", "a a", "b b", "c c", "a b"]
     lines = [
-        f"{word}\tb" if name == "mrpc" else f"{9 - i}\t{word}"
+        f"{word}\tb" if name == "mrpc" else f"{i}\t{word}"
         for i, word in enumerate(words)
     ]
     data = write_table(tmp_path / "data", "test.tsv", header, *lines)
@@ -196,6 +196,35 @@ def test_a_test_split_without_labels(tmp_path, name):
         for row, x in zip(batch["input_ids"], ids, strict=True)
     ]
     assert found == ids
+
+
+@pytest.mark.parametrize(
+    ("indices", "line", "says"),
+    [
+        ("021", 3, "'2', expected 1"),
+        ("123", 2, "'1', expected 0"),
+        ("0113", 4, "'1', expected 2"),
+    ],
+)
+def test_rows_to_predict_are_in_the_order_of_their_numbers(
+    tmp_path, indices, line, says
+):
+    """A submission's numbers are the rows' places."""
+    rows = [f"{index}\ta" for index in indices]
+    data = write_table(tmp_path / "SST-2", "test.tsv", "index\tsentence", *rows)
+    with pytest.raises(ValueError) as error:
+        make(GLUE["sst2"], data, tmp_path / "set", "test")
+    assert str(error.value) == (
+        f"{data}/test.tsv: line {line} has the index {says}: rows are "
+        "numbered from 0, in their order."
+    )
+    assert not (tmp_path / "set").exists()
+    # What nobody asks predictions for may have any numbers.
+    rows = [f"{index}\ta\t1" for index in indices]
+    header = "index\tsentence\tlabel"
+    write_table(data, "dev.tsv", header, *rows)
+    _, records = make(GLUE["sst2"], data, tmp_path / "set", "dev")
+    assert records.examples == len(indices)
 
 
 def test_labels_of_a_test_split_that_has_them(tmp_path):

@@ -77,11 +77,20 @@ def find_split(
         logits: Columns with a teacher's logits, if there are some.
 
     Raises:
-        ValueError: A row, a label or a logit is wrong, or there is no such table.
+        ValueError: A row, a label or a logit is wrong, or there is no such
+            table; or the rows of one that GLUE asks predictions for are not
+            in the order of their own numbers, from 0.
     """
     rows = 0
     has_labels = False
+    # The places of rows are the numbers that predictions of them have.
+    is_numbered = name == "test" and task.submission
     for row in read_table(path, columns):
+        if is_numbered and row.index not in (None, str(rows)):
+            raise ValueError(
+                f"{path}: line {row.line} has the index {row.index!r:.60}, "
+                f"expected {rows}: rows are numbered from 0, in their order."
+            )
         has_labels = label_of(task, row, path) is not None
         if logits is not None:
             logits.of(row)
