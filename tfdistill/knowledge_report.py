@@ -91,8 +91,14 @@ def knowledge_report(
     compared = candidates(
         knowledge.knowledge or _CODECS, records, teacher.model
     )
-    size = min(knowledge.predict_batch_size, records.examples)
     sample = min(knowledge.report_examples, records.examples)
+    if sample < 2:
+        raise ValueError(
+            f"{records.path} holds {sample} of the 2 examples that are needed "
+            "for a standard error."
+        )
+    # Of one batch alone there is no standard error.
+    size = min(knowledge.predict_batch_size, sample // 2)
     batches = training_batches(
         records,
         batch_size=size,
@@ -131,7 +137,7 @@ def _summary(found: list[Measured]) -> dict[str, float]:
     """Returns means, and the standard error over batches of the bias."""
     positions = sum(one.positions for one in found)
     biases = [one.bias for one in found]
-    error = np.std(biases, ddof=1) / len(found) ** 0.5 if len(found) > 1 else 0
+    error = np.std(biases, ddof=1) / len(found) ** 0.5
     return {
         "bytes_per_position": round(
             sum(one.stored_bytes for one in found) / positions, 2

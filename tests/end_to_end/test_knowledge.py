@@ -101,6 +101,46 @@ def test_report(chain, tmp_path):
     assert len(table) == 2 + len(codecs)
 
 
+@pytest.mark.parametrize(
+    ("sample", "examples"), [(2, 2), (17, 16), (31, 30), (32, 32)]
+)
+def test_a_report_has_two_batches_at_least(chain, tmp_path, sample, examples):
+    """A standard error needs them, whatever --predict_batch_size is."""
+    flags = (
+        f"--records={chain}/records --teacher={chain}/teacher "
+        f"--output_dir={tmp_path}/report --student={STUDENT} "
+        f"--predict_batch_size=16 --report_examples={sample} "
+        "--knowledge=hybrid(k=1,samples=4)"
+    )
+    done = call("knowledge_report", flags.split())
+    assert done.status == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["examples"] == examples
+    (found,) = summary["codecs"].values()
+    assert found["bias_standard_error"] > 0
+
+
+def test_a_report_on_one_example_is_refused(chain, tmp_path):
+    (tmp_path / "text.txt").write_text(" ".join(text(1).split()[:6]))
+    made = f"{RECORDS} --text={{new}}/text.txt --records={{new}}/records "
+    made += "--use_next_sentence_label=false"
+    done = call("make_records", made.format(c=chain, new=tmp_path).split())
+    assert json.loads(done.stdout)["examples"] == 1, done
+    flags = f"--teacher={chain}/teacher --output_dir={tmp_path}/report "
+    flags += "--knowledge=top_k(k=3) "
+    for more, says in (
+        (f"--records={tmp_path}/records", "holds 1 of the 2 examples that"),
+        (
+            f"--records={chain}/records --report_examples=1",
+            "--report_examples=1 is not at least 2.",
+        ),
+    ):
+        done = call("knowledge_report", (flags + more).split())
+        assert done.status in (1, 2) and says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_sound_set_is_verified_and_no_other(chain, tmp_path):
     c = copied(chain, tmp_path)
     done = call("verify_records", [f"--records={c}/knowledge"])

@@ -32,7 +32,7 @@ class Knowledge(Options):
     report_examples: int = option(
         256,
         "Records that knowledge_report looks at, drawn by --random_seed.",
-        minimum=1,
+        minimum=2,
     )
     predict_batch_size: int = option(
         32,
