@@ -5,6 +5,7 @@ import shutil
 import pytest
 from small_chain import call
 
+from tfdistill import files
 from tfdistill.models.bert import Bert
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats.run_directory import save_model
@@ -100,7 +101,7 @@ def test_records_of_what_rules_made_keep_masks(data, tmp_path):
     assert (ids == pieces.index("[UNK]")).sum() == 0
 
 
-def test_tinybert_keeps_labels(data, tmp_path):
+def save_masked_lm(folder, seed):
     tokenizer = WordPiece(PIECES, do_lower_case=True)
     config = BertConfig(
         vocabulary_size=len(PIECES),
@@ -109,12 +110,12 @@ def test_tinybert_keeps_labels(data, tmp_path):
         num_heads=2,
         max_sequence_length=64,
     )
-    save_model(
-        Bert(config, 1),
-        tokenizer,
-        parts=("encoder", "masked_lm"),
-        path=tmp_path / "model",
-    )
+    parts = ("encoder", "masked_lm")
+    save_model(Bert(config, seed), tokenizer, parts=parts, path=folder)
+
+
+def test_tinybert_keeps_labels(data, tmp_path):
+    save_masked_lm(tmp_path / "model", 1)
     path = tmp_path / "more.tsv"
     needed = use(data, path, "--method=tinybert")
     assert needed.status == 2 and "--model is needed" in needed.stderr
@@ -128,6 +129,59 @@ def test_tinybert_keeps_labels(data, tmp_path):
     for sentence, label in ROWS:
         assert [sentence, label] in found
     assert len(found) <= 3 * 5
+
+
+def test_models_and_vectors_are_known_by_what_is_in_them(data, tmp_path):
+    save_masked_lm(tmp_path / "model", 1)
+    vectors, path = tmp_path / "vectors.txt", tmp_path / "more.tsv"
+    vectors.write_text("film 1 0\nplot 1 0.5\n")
+    flags = ("--method=tinybert", "--augment_rounds=2")
+
+    def again(model="model", vectors="vectors.txt"):
+        return use(
+            data,
+            path,
+            *flags,
+            f"--model={tmp_path / model}",
+            f"--vectors_file={tmp_path / vectors}",
+        )
+
+    assert again().status == 0
+    made, written = path.read_bytes(), path.stat().st_mtime_ns
+    (tmp_path / "model").rename(tmp_path / "moved")
+    vectors.rename(tmp_path / "moved.txt")
+    assert again("moved", "moved.txt").status == 0
+    assert path.stat().st_mtime_ns == written
+    # Trained anew in the same place, and other vectors in theirs.
+    save_masked_lm(tmp_path / "model", 2)
+    vectors.write_text("film 1 0\nplot 1 0.25\n")
+    for changed in ({"vectors": "moved.txt"}, {"model": "moved"}):
+        refused = again(**changed)
+        assert refused.status == 1 and "made of other input" in refused.stderr
+    assert path.read_bytes() == made
+
+
+def test_a_kill_between_table_and_note_leaves_neither(
+    data, tmp_path, monkeypatch
+):
+    def die(path, value):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "rules.tsv"
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_json", die)
+        assert use(data, path).status == 130
+    assert not path.exists()
+    done = use(data, path)
+    assert done.status == 0, done.stderr
+    # Nor if it comes behind the note.
+    made = path.read_bytes()
+    path.unlink()
+    assert (
+        use(data, path).stdout.split('"seconds"')[0]
+        == (done.stdout.split('"seconds"')[0])
+    )
+    assert path.read_bytes() == made
 
 
 def test_a_wrong_folder_is_refused(data, tmp_path):

@@ -59,6 +59,7 @@ Example = tuple[Sequence[str], str | None]
 # Of the vectors, as published: the most frequent words.
 _MOST_VECTORS = 100_000
 _ROUNDS_OF_OWN_TASKS = 20
+_HEADS = {"tinybert": "masked_lm", "mlm": "masked_lm", "lm": "causal_lm"}
 _OF_SAMPLING = ("num_samples", "temperature", "top_k", "top_p")
 
 
@@ -82,15 +83,21 @@ def augment(
     if method != "rules" and not artefacts.model:
         raise FlagNeededError("model")
     path = path_of(task, artefacts.data_dir, "train")
+    loaded = None
+    if method != "rules":
+        loaded = _load(artefacts.model, _HEADS[method])
+    vectors = artefacts.vectors_file
     made_of = {
         "task": task.name,
         "table": sha256_of(path),
         "random_seed": general.random_seed,
-        "model": artefacts.model if method != "rules" else "",
-        "vectors_file": artefacts.vectors_file,
+        "model": loaded.fingerprint if loaded else "",
+        "tokenizer": loaded.tokenizer.fingerprint if loaded else "",
+        "vectors_file": sha256_of(vectors) if vectors else "",
         **dataclasses.asdict(augmentation),
     }
-    if method in ("lm", "mlm"):
+    is_sampled = method in ("lm", "mlm")
+    if is_sampled:
         made_of["max_seq_length"] = examples.max_seq_length
         made_of["batch_size"] = knowledge.predict_batch_size
     else:
@@ -113,33 +120,40 @@ def augment(
         made = _by_rules(rows, general, augmentation)
     elif method == "tinybert":
         made = _as_tinybert(
-            rows, task.name, artefacts, general, augmentation, knowledge
+            rows,
+            loaded,
+            task.name,
+            artefacts,
+            general,
+            augmentation,
+            knowledge,
         )
     else:
         sampled = _language_samples if method == "lm" else _filled_in
-        make, total, fingerprint = sampled(
-            rows, artefacts, general, examples, augmentation, knowledge
+        make, total = sampled(
+            rows, loaded, general, examples, augmentation, knowledge
         )
-        samples = in_parts(
-            artefacts.output,
-            made_of | {"model": fingerprint},
-            make,
-            total=total,
-        )
+        samples = in_parts(artefacts.output, made_of, make, total=total)
         made = _behind_originals(rows, samples, left)
-    count = write_transfer_table(
-        artefacts.output, task, made, has_labels=method == "tinybert"
-    )
-    summary = {
+    summary: dict[str, Any] = {
         "task": task.name,
         "method": method,
         "rows": len(rows),
         "output": artefacts.output,
-        "examples": count,
     }
-    if method in ("lm", "mlm"):
-        summary |= dataclasses.asdict(left)
-    write_json(note, {"made_of": made_of, "summary": summary})
+
+    def noted() -> Iterator[Example]:
+        for summary["examples"], example in enumerate(made, start=1):
+            yield example
+        if is_sampled:
+            summary.update(dataclasses.asdict(left))
+        # All is written, but does not have its name yet: what has it after a
+        # kill has a note, too.
+        write_json(note, {"made_of": made_of, "summary": summary})
+
+    write_transfer_table(
+        artefacts.output, task, noted(), has_labels=method == "tinybert"
+    )
     remove_parts(artefacts.output)
     return summary
 
@@ -177,6 +191,7 @@ def _by_rules(
 
 def _as_tinybert(
     rows: list[Row],
+    loaded: Any,
     task: str,
     artefacts: Artefacts,
     general: General,
@@ -186,7 +201,6 @@ def _as_tinybert(
     """Yield each sentence, and behind it what a masked LM makes of it."""
     from tfdistill.augmentation.asking import asking
 
-    loaded = _load(artefacts.model, "masked_lm")
     vectors = None
     if artefacts.vectors_file:
         vectors = read_word_vectors(
@@ -215,17 +229,16 @@ def _as_tinybert(
 
 def _language_samples(
     rows: list[Row],
-    artefacts: Artefacts,
+    loaded: Any,
     general: General,
     examples: Examples,
     augmentation: Augmentation,
     knowledge: Knowledge,
-) -> tuple[Make, int, str]:
-    """Returns what a language model makes, how much, and what model it is."""
+) -> tuple[Make, int]:
+    """Returns what a language model makes, and how much."""
     from tfdistill.augmentation.language_model import language_samples
     from tfdistill.augmentation.sampling import Sampling
 
-    loaded = _load(artefacts.model, "causal_lm")
     assert isinstance(loaded.tokenizer, CausalTokenizer)
     most = loaded.model.config.most_tokens
     sampling = Sampling(
@@ -243,25 +256,24 @@ def _language_samples(
         seed=general.random_seed,
         batch_size=knowledge.predict_batch_size,
     )
-    return make, augmentation.num_samples, loaded.fingerprint
+    return make, augmentation.num_samples
 
 
 def _filled_in(
     rows: list[Row],
-    artefacts: Artefacts,
+    loaded: Any,
     general: General,
     examples: Examples,
     augmentation: Augmentation,
     knowledge: Knowledge,
-) -> tuple[Make, int, str]:
-    """Returns what a masked LM makes, how much, and what model it is."""
+) -> tuple[Make, int]:
+    """Returns what a masked LM makes, and how much."""
     from tfdistill.augmentation.masked_words import masked_word_samples
 
-    loaded = _load(artefacts.model, "masked_lm")
     if not isinstance(loaded.tokenizer, WordPiece):
         raise ValueError(
-            f"--method=mlm needs a model of WordPiece; {artefacts.model} has "
-            "another vocabulary."
+            "--method=mlm needs a model of WordPiece; --model has another "
+            "vocabulary."
         )
     originals = [sentences_of(row) for row in rows]
     published = SINGLE_ROUNDS if len(originals[0]) == 1 else PAIR_ROUNDS
@@ -278,7 +290,7 @@ def _filled_in(
             examples.max_seq_length, loaded.model.config.max_sequence_length
         ),
     )
-    return make, rounds * len(rows), loaded.fingerprint
+    return make, rounds * len(rows)
 
 
 def _behind_originals(
