@@ -48,14 +48,20 @@ FILES = [
         "cola",
         "dev.tsv",
         "gj04\t1\t\tThe sailors\tate.\r\ngj04\t0\t*\tX\r\n",
-        # The first line says how many cells there are.
-        ": line 2 has 4 cells, expected 5.",
+        # The first line has no say in how many cells there are.
+        [("The sailors ate.", None, 1, None), ("X", None, 0, None)],
     ),
     (
         "cola",
         "dev.tsv",
         "gj04\t0\t*\tX\r\ngj04\t1\t\tThe sailors\tate.\r\n",
         [("X", None, 0, None), ("The sailors ate.", None, 1, None)],
+    ),
+    (
+        "cola",
+        "dev.tsv",
+        "gj04\t1\tThe sailors\r\ngj04\t0\t*\tX\r\n",
+        ": line 1 has 3 cells, expected 4.",
     ),
     (
         "cola",

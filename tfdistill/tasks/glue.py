@@ -224,7 +224,8 @@ GLUE: dict[str, SentenceTask] = {
             _columns("sentence")
             # The only files without a header.
             | dict.fromkeys(
-                ("train", "dev"), Columns(first=3, label=1, has_header=False)
+                ("train", "dev"),
+                Columns(first=3, label=1, has_header=False, width=4),
             ),
             metrics=("mcc", "accuracy"),
             submission="CoLA.tsv",

@@ -61,6 +61,8 @@ class Columns:
         has_header: Whether the first line names the columns.
         num_cells: Lines with another number of cells are skipped; 0: they
             are refused.
+        width: Cells of a row where no header says it; 0: as many as the
+            first line has.
         optional: Those of "label" and "index" that a file may lack; its rows
             then have None.
         only: A column and what it must hold; other rows are left out.
@@ -75,6 +77,7 @@ class Columns:
     index: Column | None = None
     has_header: bool = True
     num_cells: int = 0
+    width: int = 0
     optional: tuple[str, ...] = ()
     only: tuple[Column, str] | None = None
 
@@ -224,7 +227,7 @@ class _Table:
         line, cells = head
         has_names = columns.has_header or kind == "jsonl"
         self.names: list[str] = cells if has_names else []
-        self._width = columns.num_cells or len(cells)
+        self._width = columns.num_cells or columns.width or len(cells)
         # How many lines something was done to, and the first of them.
         self._noted: dict[str, tuple[int, int]] = {}
         if cells == [""]:
