@@ -86,6 +86,11 @@ def augment(
     loaded = None
     if method != "rules":
         loaded = _load(artefacts.model, _HEADS[method])
+        if method == "mlm" and not isinstance(loaded.tokenizer, WordPiece):
+            raise ValueError(
+                f"--method=mlm needs a model of WordPiece; {artefacts.model} "
+                "has another vocabulary."
+            )
     vectors = artefacts.vectors_file
     made_of = {
         "task": task.name,
@@ -270,11 +275,6 @@ def _filled_in(
     """Returns what a masked LM makes, and how much."""
     from tfdistill.augmentation.masked_words import masked_word_samples
 
-    if not isinstance(loaded.tokenizer, WordPiece):
-        raise ValueError(
-            "--method=mlm needs a model of WordPiece; --model has another "
-            "vocabulary."
-        )
     originals = [sentences_of(row) for row in rows]
     published = SINGLE_ROUNDS if len(originals[0]) == 1 else PAIR_ROUNDS
     rounds = augmentation.augment_rounds or published

@@ -102,7 +102,8 @@ def learn_shared_pieces(
         shared, word_pieces, is_moses_tokenized=is_moses_tokenized
     )
     files = pieces.files()
-    return _learnt({name: files.pop(PIECES), **files}, name, pieces)
+    shared_text = files.pop(PIECES)
+    return _learnt({**files, name: shared_text}, name, pieces)
 
 
 def check_learnt(path: str, pieces: SharedPieces) -> None:
