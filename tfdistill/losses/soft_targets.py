@@ -133,12 +133,13 @@ def soft_targets(
     check_tail(tail, temperature=temperature, is_whole=is_whole)
     check_divergence(divergence, sides=sides, tail=tail, is_whole=is_whole)
     student = widened(student_logits)
+    is_one = not tf.is_tensor(temperature) and temperature == 1
     temperature = tf.cast(temperature, student.dtype)
-    student = tf.nn.log_softmax(
-        student / temperature if sides == "both" else student
-    )
+    if sides == "both" and not is_one:
+        student /= temperature
     teacher = tf.cast(teacher_log_probs, student.dtype)
     if is_whole:
+        student = tf.nn.log_softmax(student)
         teacher = tf.nn.log_softmax(teacher / temperature)
     else:
         student, teacher = on_kept_pieces(

@@ -55,7 +55,7 @@ def on_kept_pieces(
     """Log-probabilities of the K kept pieces and of what stands for the rest.
 
     Args:
-        student: `[..., V]`, log-probabilities.
+        student: `[..., V]`, logits.
         teacher: `[..., K]`, log-probabilities at temperature 1.
         teacher_ids: int `[..., K]`, the pieces they belong to.
         teacher_tail_log_mass: `[...]`, logarithm of the probability of all
@@ -78,10 +78,13 @@ def on_kept_pieces(
         ValueError: The tail's mass, or draws from it, are needed and not
             given.
     """
-    teacher_ids = tf.convert_to_tensor(teacher_ids)
-    kept = tf.gather(
-        student, teacher_ids, batch_dims=teacher_ids.shape.rank - 1
-    )
+    kept_ids = tf.convert_to_tensor(teacher_ids)
+    drawn_ids = kept_ids[..., :0]
+    if tail == "sampled":
+        if teacher_sample_ids is None:
+            raise ValueError("tail=sampled needs draws from the tail.")
+        drawn_ids = tf.convert_to_tensor(teacher_sample_ids)
+    kept, rest, drawn = _log_probs(student, kept_ids, drawn_ids)
     if tail == "renormalised":
         if renormalise_student:
             kept = tf.nn.log_softmax(kept)
@@ -90,58 +93,94 @@ def on_kept_pieces(
         return kept, teacher
     if teacher_tail_log_mass is None:
         raise ValueError(f"tail={tail} needs the tail's mass.")
-    rest = tf.cast(teacher_tail_log_mass, teacher.dtype)[..., None]
+    mass = tf.cast(teacher_tail_log_mass, teacher.dtype)[..., None]
     if tail == "sampled":
-        if teacher_sample_ids is None:
-            raise ValueError("tail=sampled needs draws from the tail.")
-        ids = tf.convert_to_tensor(teacher_sample_ids)
-        drawn = tf.gather(student, ids, batch_dims=ids.shape.rank - 1)
-        share = rest - tf.math.log(float(ids.shape[-1]))
+        share = mass - tf.math.log(float(drawn_ids.shape[-1]))
         return (
             tf.concat([kept, drawn], axis=-1),
             tf.concat([teacher, share + tf.zeros_like(drawn)], axis=-1),
         )
-    student_rest = _log_mass_outside(student, teacher_ids)[..., None]
     return (
-        tf.concat([kept, student_rest], axis=-1),
-        tf.concat([teacher, rest], axis=-1),
+        tf.concat([kept, rest[..., None]], axis=-1),
+        tf.concat([teacher, mass], axis=-1),
     )
 
 
-def _log_mass_outside(log_probs: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """Logarithm of the mass that `[..., V]` puts outside `[..., K]` ids.
+def _log_probs(
+    logits: tf.Tensor, kept: tf.Tensor, drawn: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Log-probabilities of some pieces, without those of all others.
 
-    Summed over what is outside, as 1 minus the mass inside would lose a
-    small rest to rounding.
+    A distribution over V takes more time than a small student's layers, so
+    this goes over V as seldom as can be: of what is outside the kept pieces
+    one copy is made, and one gradient.
+
+    Args:
+        logits: `[..., V]`.
+        kept: int `[..., K]`, pieces, each once.
+        drawn: int `[..., S]`, others, each as often as you like.
+
+    Returns:
+        Of the kept ones `[..., K]`, of all others together `[...]`, and of
+        the drawn ones `[..., S]`. The second is summed over these others,
+        as 1 minus the mass inside would lose a small rest to rounding.
     """
-    shape = tf.shape(log_probs)
-    depth = log_probs.shape[-1]
-    rows = tf.reshape(log_probs, [-1, depth])
-    flat = tf.reshape(ids, [tf.shape(rows)[0], -1])
-    index = tf.stack(
-        [
-            tf.repeat(tf.range(tf.shape(flat)[0]), tf.shape(flat)[1]),
-            tf.reshape(tf.cast(flat, tf.int32), [-1]),
-        ],
-        axis=1,
-    )
-    nothing = tf.fill([tf.shape(index)[0]], tf.constant(_NOTHING, rows.dtype))
+    rows = tf.reshape(logits, [-1, logits.shape[-1]])
+    inside, sampled = _places(kept), _places(drawn)
+    nothing = tf.fill([tf.shape(inside)[0]], tf.constant(_NOTHING, rows.dtype))
 
-    # What autodiff would do beside is four more passes over all V.
     @tf.custom_gradient
-    def log_sum(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        outside = tf.tensor_scatter_nd_update(rows, index, nothing)
+    def compute(rows: tf.Tensor) -> tuple[tuple, Callable]:
+        outside = tf.tensor_scatter_nd_update(rows, inside, nothing)
         largest = tf.reduce_max(outside, axis=-1)
         shift = tf.where(tf.math.is_finite(largest), largest, 0)
         masses = tf.exp(outside - shift[:, None])
         total = tf.reduce_sum(masses, axis=-1)
+        rest = tf.math.log(total) + shift
+        own, others = (
+            tf.reshape(tf.gather_nd(rows, x), [tf.shape(rows)[0], -1])
+            for x in (inside, sampled)
+        )
+        whole = tf.reduce_logsumexp(
+            tf.concat([own, rest[:, None]], axis=-1), axis=-1
+        )
+        found = (
+            own - whole[:, None],
+            rest - whole,
+            others - whole[:, None],
+        )
 
-        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        def gradient(*upstream: tf.Tensor) -> tf.Tensor:
+            of_own, of_rest, of_others = upstream
+            summed = (
+                tf.reduce_sum(of_own, axis=-1)
+                + of_rest
+                + tf.reduce_sum(of_others, axis=-1)
+            )
             # Where all is inside, what is left has no gradient.
             is_any = largest > _NOTHING / 2
-            share = tf.where(is_any, upstream / total, 0)
-            return masses * share[:, None]
+            share = of_rest - summed * tf.exp(found[1])
+            share = tf.where(is_any, share / total, 0)
+            of_own -= summed[:, None] * tf.exp(found[0])
+            whole = tf.tensor_scatter_nd_update(
+                masses * share[:, None], inside, tf.reshape(of_own, [-1])
+            )
+            return tf.tensor_scatter_nd_add(
+                whole, sampled, tf.reshape(of_others, [-1])
+            )
 
-        return tf.math.log(total) + shift, gradient
+        return found, gradient
 
-    return tf.reshape(log_sum(rows), shape[:-1])
+    of_kept, of_rest, of_drawn = compute(rows)
+    return (
+        tf.reshape(of_kept, tf.shape(kept)),
+        tf.reshape(of_rest, tf.shape(kept)[:-1]),
+        tf.reshape(of_drawn, tf.shape(drawn)),
+    )
+
+
+def _places(ids: tf.Tensor) -> tf.Tensor:
+    """Returns rows and columns `[N, 2]` of `[..., K]` ids."""
+    flat = tf.reshape(tf.cast(ids, tf.int32), [-1, ids.shape[-1]])
+    rows = tf.range(tf.shape(flat)[0])[:, None] + tf.zeros_like(flat)
+    return tf.reshape(tf.stack([rows, flat], axis=-1), [-1, 2])
