@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from tfdistill.records.record_set import RecordSet
 
+# Examples that are taken out of a block at a time.
+_CHUNK = 256
+
 
 def example_windows(
     records: RecordSet,
@@ -15,11 +18,15 @@ def example_windows(
 ) -> tf.data.Dataset:
     """Returns serialised examples without end, epoch after epoch.
 
+    In each epoch shards come in another order, and examples are shuffled in
+    blocks of `shuffle_buffer_size`. Each shuffle is of its own seed, so a
+    stream begins anywhere without what is before, but for a part of a shard.
+    Examples are not handed on one by one, which took as long as parsing them.
+
     Args:
         records: What to read.
         seed: Fixes the order, together with the epoch.
-        shuffle_buffer_size: Examples that are shuffled at a time; shards
-            are shuffled too.
+        shuffle_buffer_size: Examples of a block.
         size: Examples of a window.
         first: Windows that were used already.
 
@@ -29,39 +36,63 @@ def example_windows(
         `[size]`.
     """
     used = first * size
-    paths = tf.constant([str(s.path) for s in records.shards])
-    sizes = [s.examples for s in records.shards]
-    starts = tf.constant(np.cumsum([0, *sizes[:-1]]), tf.int64)
-
-    def shard(number: tf.Tensor) -> tf.data.Dataset:
-        return records.schema.read(paths[number]).enumerate(
-            start=starts[number]
-        )
+    epochs = tf.data.Dataset.range(used // records.examples, tf.int64.max)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        shards = tf.random.experimental.stateless_shuffle(
-            tf.range(len(sizes)),
-            seed=tf.stack([tf.constant(seed, tf.int64), number]),
+        # Only the first one is begun in the middle.
+        is_first = number == used // records.examples
+        begin = tf.where(is_first, np.int64(used % records.examples), 0)
+        return _epoch(
+            records,
+            tf.stack([tf.constant(seed, tf.int64), number]),
+            min(shuffle_buffer_size, records.examples),
+            begin,
         )
-        return (
-            tf.data.Dataset.from_tensor_slices(shards)
-            .flat_map(shard)
-            .shuffle(
-                min(shuffle_buffer_size, records.examples),
-                # Neighbouring seeds give unrelated orders.
-                seed=seed + number * 1_000_003,
-                reshuffle_each_iteration=False,
+
+    windows = epochs.flat_map(epoch).rebatch(size, drop_remainder=True)
+    begins = tf.data.Dataset.range(used, tf.int64.max, size)
+    return tf.data.Dataset.zip(begins, windows)
+
+
+def _epoch(
+    records: RecordSet, seed: tf.Tensor, block: int, begin: tf.Tensor
+) -> tf.data.Dataset:
+    """Returns parts of an epoch, from its example `begin` on."""
+    paths = tf.constant([str(s.path) for s in records.shards])
+    sizes = tf.constant([s.examples for s in records.shards], tf.int64)
+    shards = tf.random.experimental.stateless_shuffle(
+        tf.range(len(records.shards)), seed=seed
+    )
+    starts = tf.gather(tf.cumsum(sizes, exclusive=True), shards)
+    ends = tf.cumsum(tf.gather(sizes, shards))
+    before = ends - tf.gather(sizes, shards)
+    # Of the block that it begins in, what comes first.
+    place = begin // block * block
+    skipped = tf.searchsorted(ends, [place], side="right")[0]
+    serialized = (
+        tf.data.Dataset.from_tensor_slices(shards[skipped:])
+        .flat_map(lambda number: records.schema.read(paths[number]))
+        .skip(place - before[skipped])
+        .batch(block)
+    )
+
+    def shuffled(place: tf.Tensor, examples: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(tf.size(examples, tf.int64)),
+            seed=tf.random.experimental.stateless_fold_in(seed, place),
+        )[tf.maximum(begin - place, 0) :]
+        shard = tf.searchsorted(ends, place + order, side="right")
+        numbers = tf.gather(starts - before, shard) + place + order
+        # Examples may be large, so there is no second copy of a block.
+        return tf.data.Dataset.range(0, tf.size(order, tf.int64), _CHUNK).map(
+            lambda start: (
+                numbers[start : start + _CHUNK],
+                tf.gather(examples, order[start : start + _CHUNK]),
             )
         )
 
-    windows = (
-        tf.data.Dataset.range(used // records.examples, tf.int64.max)
-        .flat_map(epoch)
-        .skip(used % records.examples)
-        .batch(size, drop_remainder=True)
-    )
-    begins = tf.data.Dataset.range(used, tf.int64.max, size)
-    return tf.data.Dataset.zip(begins, windows)
+    places = tf.data.Dataset.range(place, tf.int64.max, block)
+    return tf.data.Dataset.zip(places, serialized).flat_map(shuffled)
 
 
 def by_length(window: tuple, batch_size: int, seed: list) -> tuple:
