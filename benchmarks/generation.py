@@ -30,7 +30,7 @@ def _whole_prefix(model: Seq2Seq, batch: int, length: int) -> Any:
     """Returns a graph that reads prefixes of one length."""
 
     def read(
-        prefix: tf.Tensor, memory: tf.Tensor, bias: tf.Tensor
+        prefix: tf.Tensor, memories: list[Any], bias: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         rows = batch * BEAMS
         is_past = tf.linalg.band_part(tf.ones([length, length]), -1, 0)
@@ -39,7 +39,7 @@ def _whole_prefix(model: Seq2Seq, batch: int, length: int) -> Any:
             batch=rows,
             pasts=[None] * model.config.num_decoder_layers,
             future_bias=(1.0 - is_past) * -1e9,
-            memories=model.generator.memories(memory, batch),
+            memories=memories,
             memory_bias=bias,
             noise=None,
         )
@@ -65,14 +65,14 @@ def search_without_cache(
     ids, mask = features["input_ids"], features["input_mask"]
     batch = ids.shape[0]
     bias = (tf.cast(1 - mask, tf.float32) * -1e9)[:, None, None, :]
-    memory = _encoder(model)(ids, bias)
+    memories = _memories(model, batch)(ids, bias)
 
     def step(
         last: tf.Tensor, place: tf.Tensor, prefix: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         prefix = tf.concat([prefix, last[:, None]], axis=1)
         read = _whole_prefix(model, batch, int(place) + 1)
-        log_probs, seen = read(prefix, memory, bias)
+        log_probs, seen = read(prefix, memories, bias)
         return log_probs, seen, prefix
 
     return beam_search(
@@ -89,11 +89,14 @@ def search_without_cache(
 
 
 @functools.cache
-def _encoder(model: Seq2Seq) -> Any:
-    return tf.function(
-        lambda ids, bias: model.encoder(ids, bias=bias, noise=None),
-        autograph=False,
-    )
+def _memories(model: Seq2Seq, batch: int) -> Any:
+    """Returns a graph that makes what the decoder attends to, once a text."""
+
+    def encode(ids: tf.Tensor, bias: tf.Tensor) -> list[Any]:
+        memory = model.encoder(ids, bias=bias, noise=None)
+        return model.generator.memories(memory, batch)
+
+    return tf.function(encode, autograph=False)
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ import numpy as np
 from absl import logging
 
 from tfdistill.config.fields import Options
-from tfdistill.config.options import Devices, General, Training
+from tfdistill.config.options import Devices, General, Knowledge, Training
 from tfdistill.distillation import Context, Objective, Teacher
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.formats import LoadedModel, load_model
+from tfdistill.models.generators import in_groups
 from tfdistill.models.outputs import Model
 from tfdistill.records import RecordSet, read_feature
 from tfdistill.replicas import (
@@ -75,6 +76,17 @@ def load_for(
     )
 
 
+def load_teacher(
+    task: Task,
+    folder: str,
+    knowledge: Knowledge,
+    needs: tuple[str, ...] | None = None,
+) -> LoadedModel:
+    """Load a model that is to be asked; see `load_for`."""
+    loaded = load_for(task, folder, needs)
+    return in_groups(loaded, knowledge.cmlm_groups)
+
+
 def objective_context(
     task: Task,
     records: RecordSet,
@@ -89,8 +101,8 @@ def objective_context(
     Where there is no live teacher, records may hold one's knowledge.
     """
     name = task.example_labels
-    recorded = records.identity.get("teacher_shape")
-    shape = BertConfig(**recorded) if recorded else None
+    recorded = records.identity.get("teacher_shape", {})
+    shape = BertConfig(**recorded) if "num_layers" in recorded else None
     if teacher is not None:
         shape = _layered(teacher)
     has_labels = records.schema.feature(name) is not None

@@ -104,8 +104,11 @@ def distill(
     with replicas.scope():
         if artefacts.teacher and (is_live or is_copied):
             teachers = [
-                assembly.load_for(
-                    task, folder, needs=() if needs <= {FEATURES} else None
+                assembly.load_teacher(
+                    task,
+                    folder,
+                    knowledge,
+                    needs=() if needs <= {FEATURES} else None,
                 )
                 for folder in artefacts.teacher.split(",")
             ]

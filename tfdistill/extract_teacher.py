@@ -25,8 +25,8 @@ from tfdistill.distillation.extraction import (
     extract_shards,
     knowledge_files,
     knowledge_schema,
+    teacher_shape,
 )
-from tfdistill.models.configuration import BertConfig
 from tfdistill.models.precision import lower_precision
 from tfdistill.records import (
     RecordSetWriter,
@@ -63,7 +63,7 @@ def extract_teacher(
     }
     check_identity(pathlib.Path(artefacts.knowledge_records), known)
     with replicas.scope():
-        teacher = assembly.load_for(task, artefacts.teacher)
+        teacher = assembly.load_teacher(task, artefacts.teacher, knowledge)
         lower_precision(teacher.model, inference.precision)
     tokenizer = tokenizer_of(
         records,
@@ -76,13 +76,7 @@ def extract_teacher(
     size = len(tokenizer.vocabulary)
     records = records.with_vocabulary(size)
     check_length(teacher.model, records, "teacher")
-    config, shape = teacher.model.config, {}
-    # Models of words have no layers: only their logits can be stored.
-    if isinstance(config, BertConfig):
-        shape = {
-            name: getattr(config, name)
-            for name in ("num_layers", "hidden_dim", "num_heads")
-        }
+    shape = teacher_shape(teacher.model)
     codec = make_codec(specs, records.shapes(**shape))
     added, schema = knowledge_schema(records, codec)
     identity = {

@@ -43,7 +43,10 @@ _CODECS = (
     "hidden(bits=16)",
     "top_k(k=all)",
 )
-_STUDENT = "bert(num_layers=2, hidden_dim=128, num_heads=2)"
+_STUDENTS = {
+    "": "bert(num_layers=2, hidden_dim=128, num_heads=2)",
+    "seq2seq": "seq2seq(num_layers=2, hidden_dim=128, num_heads=2)",
+}
 _COLUMNS = {
     "bytes_per_position": "bytes a position",
     "kl": "KL, nats",
@@ -70,7 +73,7 @@ def knowledge_report(
     records = open_record_set(artefacts.records)
     task = find_task(general.task, records)
     check_open(records)
-    teacher = assembly.load_for(task, artefacts.teacher)
+    teacher = assembly.load_teacher(task, artefacts.teacher, knowledge)
     tokenizer = tokenizer_of(
         records,
         teacher,
@@ -80,12 +83,14 @@ def knowledge_report(
     )
     records = records.with_vocabulary(len(tokenizer.vocabulary))
     check_length(teacher.model, records, "teacher")
+    spec = artefacts.student or _STUDENTS.get(task.kind, _STUDENTS[""])
     student = build_student(
-        artefacts.student or _STUDENT,
+        spec,
         tokenizer=tokenizer,
         teacher=teacher,
         seed=general.random_seed,
         heads=task.heads,
+        kind=task.kind,
     )
     check_length(student.model, records, "student")
     compared = candidates(
@@ -120,7 +125,7 @@ def knowledge_report(
     summary = {
         "records": artefacts.records,
         "teacher": artefacts.teacher,
-        "student": artefacts.student or _STUDENT,
+        "student": spec,
         "examples": sample // size * size,
         "positions": sum(batch[0].positions for batch in found),
         "codecs": codecs,

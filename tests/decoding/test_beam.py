@@ -165,6 +165,39 @@ def test_a_search_stops_where_nothing_better_can_come():
     assert places == [0]
 
 
+def search_to_the_end(model, example, beams, alpha):
+    """A beam as its definition says, which stops for nothing."""
+    followed, best = [(0.0, ())], (-np.inf, ())
+    for place in range(1, model.length + 1):
+        everything = [
+            (model.log_prob(example, (*ids, piece)), (*ids, piece))
+            for _, ids in followed
+            for piece in range(model.size)
+        ]
+        chosen = sorted(everything, reverse=True)[:beams]
+        is_last = place == model.length
+        ended = [x for x in chosen if is_last or x[1][-1] == END]
+        penalty = float(length_penalty(place, alpha))
+        best = max([best, *((score / penalty, ids) for score, ids in ended)])
+        followed = [x for x in chosen if x not in ended]
+    return best
+
+
+@pytest.mark.parametrize("beams", [1, 2, 3, 5])
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
+def test_narrow_beams_find_what_they_do_without_stopping(beams, alpha):
+    for seed in range(3):
+        model = Model(size=4, length=5, seed=seed, examples=6)
+        found = search(model, beams, alpha)
+        for example in range(model.examples):
+            score, ids = search_to_the_end(model, example, beams, alpha)
+            length = int(found.lengths[example])
+            assert tuple(found.ids[example].numpy()[:length]) == ids
+            assert float(found.scores[example]) == pytest.approx(
+                score, rel=1e-5
+            )
+
+
 def test_published_length_penalties():
     for n, value in {
         1: 1.096903,

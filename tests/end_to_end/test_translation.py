@@ -119,6 +119,56 @@ def test_a_live_teacher_is_a_recorded_one(c, tmp_path):
     assert_same_weights(tmp_path / "live", tmp_path / "recorded", 2e-5)
 
 
+def test_hidden_states_hold_the_whole_distribution(c, tmp_path):
+    knowledge = f"--knowledge=hidden(bits=16) --knowledge_records={tmp_path}/k "
+    flags = TASK + "--records={c}/train --teacher={c}/teacher " + knowledge
+    run("extract_teacher", flags, c=c)
+    new = tmp_path / "hidden"
+    run("distill", DISTILL + f"--knowledge_records={tmp_path}/k", c=c, new=new)
+    assert_same_weights(new, c / "student", 2e-5)
+
+
+def test_groups_of_a_teacher_belong_to_its_knowledge(c, tmp_path):
+    flags = CHAIN["extract_teacher"] + " --cmlm_groups=3 --knowledge_records="
+    run("extract_teacher", flags + f"{tmp_path}/three", c=c)
+    new = tmp_path / "recorded"
+    recorded = f"--knowledge_records={tmp_path}/three"
+    run("distill", DISTILL + recorded, c=c, new=new)
+    live = tmp_path / "live"
+    run("distill", DISTILL + LIVE + "--cmlm_groups=3", c=c, new=live)
+    assert_same_weights(live, new, 2e-5)
+    stored = [
+        next((folder / name).glob("*.tfrecord")).read_bytes()
+        for folder, name in ((c, "knowledge"), (tmp_path, "three"))
+    ]
+    assert stored[0] != stored[1]
+    again = (flags + f"{c}/knowledge").format(c=c)
+    done = call("extract_teacher", again.split())
+    assert done.status == 1 and "Traceback" not in done.stderr
+    assert "the teacher differs" in done.stderr
+
+
+def test_knowledge_is_compared(c, tmp_path):
+    found = run(
+        "knowledge_report",
+        TASK + "--records={c}/train --teacher={c}/teacher --output_dir={new} "
+        "--knowledge=top_k(k=4) --knowledge=hidden(bits=16) "
+        "--knowledge=hybrid(k=2,samples=4) "
+        "--report_examples=8 --predict_batch_size=4",
+        c=c,
+        new=tmp_path,
+    )
+    assert found["codecs"]["hidden(bits=16)"]["kl"] < 1e-6
+    assert found["student"].startswith("seq2seq(")
+    kept, bucket = (
+        found["codecs"][f"top_k(k=4), {tail}"]["gradient_angle_degrees"]
+        for tail in ("left_out", "bucket")
+    )
+    assert bucket < kept
+    drawn = found["codecs"]["hybrid(k=2,samples=4)"]
+    assert abs(drawn["bias"]) < 5 * drawn["bias_standard_error"] + 0.05
+
+
 def test_two_replicas_learn_what_one_does(c, tmp_path, monkeypatch):
     replicas = two_mirrored()
     monkeypatch.setattr(

@@ -81,6 +81,12 @@ def test_smoothings():
             *args, label_smoothing=0.1, smoothing=smoothing
         )
         assert float(tf.reduce_sum(values)) == pytest.approx(expected, rel=1e-6)
+    # Less the entropy of its targets the latter is a divergence.
+    entropy = -2 * (0.9 * np.log(0.9) + 0.1 * np.log(0.025))
+    assert 2.7114155 - entropy == pytest.approx(1.7839907, rel=1e-6)
+    assert float(tf.reduce_sum(values)) - entropy == pytest.approx(
+        1.7839907, rel=1e-6
+    )
     plain = cross_entropy(*args)
     assert float(tf.reduce_sum(plain)) == pytest.approx(2.4364155, rel=1e-6)
     none = smoothed_cross_entropy(*args, label_smoothing=0.0)
@@ -93,6 +99,19 @@ def test_smoothings():
         -tf.reduce_sum(shared * log_probs, -1),
         rtol=1e-6,
     )
+
+
+@pytest.mark.parametrize(("size", "weight"), [(6, 1.05), (30_000, 1.0000067)])
+def test_published_smoothing_weighs_more_than_one(size, weight):
+    """Where all are as probable, a loss is its weights' times log V."""
+    values = smoothed_cross_entropy(
+        tf.zeros([1, size]),
+        tf.constant([4]),
+        label_smoothing=0.1,
+        smoothing="original",
+    )
+    found = float(values[0]) / np.log(size)
+    assert found == pytest.approx(weight, abs=2e-7)
 
 
 def test_padding_constants_and_order_do_not_matter():

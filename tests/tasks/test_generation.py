@@ -217,12 +217,14 @@ def test_pieces_are_read_as_they_were_learnt(folder, tmp_path):
     check_learnt(f"{copy}/pieces.txt", pieces)
 
 
-def test_summaries_from_json_lines(folder, tmp_path):
-    rows = [
-        {"long": s, "short": t} for s, t in zip(SOURCES, TARGETS, strict=True)
-    ]
+@pytest.mark.parametrize("suffix", ["jsonl", "tsv"])
+def test_summaries_from_tables(folder, tmp_path, suffix):
+    rows = list(zip(SOURCES, TARGETS, strict=True))
+    lines = ["long\tshort", *map("\t".join, rows)]
+    if suffix == "jsonl":
+        lines = [json.dumps({"long": s, "short": t}) for s, t in rows]
     for name in ("train", "dev"):
-        write(tmp_path, f"{name}.jsonl", map(json.dumps, rows))
+        write(tmp_path, f"{name}.{suffix}", lines)
     given = Artefacts(
         data_dir=str(tmp_path),
         vocab_file=f"{folder}/pieces.txt",

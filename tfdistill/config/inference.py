@@ -29,6 +29,13 @@ class Knowledge(Options):
         "features(hidden_states=[0, 3], attention_scores=[5]). Empty: "
         "top_k(k=10), but logits of classes and answers.",
     )
+    cmlm_groups: int = option(
+        7,
+        "Passes in which a conditional masked LM is asked about a target: "
+        "each masks every so-manieth piece.",
+        minimum=1,
+        maximum=1 << 10,
+    )
     report_examples: int = option(
         256,
         "Records that knowledge_report looks at, drawn by --random_seed.",

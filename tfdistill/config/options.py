@@ -200,7 +200,8 @@ class Training(Options):
     train_batch_tokens: int = option(
         0,
         "Padded tokens in a step, of sources and targets, in batches of "
-        "examples of like length; 0: --train_batch_size examples.",
+        "examples of like length, filled up to what replicas and "
+        "micro-batches divide; 0: --train_batch_size examples.",
         minimum=0,
     )
     token_window: int = option(
@@ -268,7 +269,7 @@ class Training(Options):
         "for gradients: less memory, more time, the same results.",
     )
     shuffle_buffer_size: int = option(
-        100_000, "Records in the shuffle buffer.", minimum=1
+        100_000, "Records that are shuffled at a time.", minimum=1
     )
     save_checkpoints_steps: int = option(
         1000, "Steps between checkpoints.", minimum=1

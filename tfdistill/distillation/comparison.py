@@ -12,7 +12,11 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from tfdistill.distillation.extraction import encode_answers, output_layer_of
+from tfdistill.distillation.extraction import (
+    encode_answers,
+    output_layer_of,
+    teacher_shape,
+)
 from tfdistill.losses.soft_targets import soft_targets
 from tfdistill.models.outputs import Model
 from tfdistill.models.weights import variable_names
@@ -43,12 +47,14 @@ class Candidate:
         tail: The rule, one of `losses.truncation.TAILS`.
         draws: The codec, with as many seeds as there are draws.
         added: Schema of what it adds to records.
+        num_slots: Positions of an example, at most.
     """
 
     name: str
     tail: str
     draws: tuple[Codec, ...]
     added: Schema
+    num_slots: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,12 +91,7 @@ def candidates(
     Raises:
         ValueError: A spec is wrong, or is not about distributions.
     """
-    config = teacher.config
-    shapes = records.shapes(
-        num_layers=config.num_layers,
-        hidden_dim=config.hidden_dim,
-        num_heads=config.num_heads,
-    )
+    shapes = records.shapes(**teacher_shape(teacher))
     found = []
     for spec in specs:
         codec = make_codec([spec], shapes)
@@ -115,6 +116,7 @@ def candidates(
                 tail=tail,
                 draws=draws,
                 added=Schema(codec.features(), shapes.layout),
+                num_slots=shapes.num_slots,
             )
             for tail in tails
         ]
@@ -162,7 +164,9 @@ class Comparison:
         weights = batch["masked_lm_weights"]
         size, kl, gradients = 0, 0.0, []
         for codec in one.draws:
-            known, size = _through_bytes(codec, one.added, said, batch)
+            known, size = _through_bytes(
+                codec, one.added, one.num_slots, said, batch
+            )
             found, _ = self._gradient(batch, known, one.tail)
             gradients.append(found.numpy().astype(np.float64))
             values = _divergence(known, one.tail, student, whole)
@@ -207,27 +211,32 @@ class Comparison:
 
 
 def _through_bytes(
-    codec: Codec, added: Schema, said: dict[str, tf.Tensor], batch: Batch
+    codec: Codec,
+    added: Schema,
+    num_slots: int,
+    said: dict[str, tf.Tensor],
+    batch: Batch,
 ) -> tuple[Distribution, int]:
     """Returns what is read back, and the bytes that it took."""
     answers = codec.encode(said)
     stored = encode_answers(answers, batch, added)
     slots = batch["masked_lm_weights"]
-    most = slots.shape[1]
-    positions = Feature(
-        name="masked_lm_positions",
-        length=most,
-        limit=most,
+    # Places of targets, which batches may have fewer of than records.
+    places = Feature(
+        name="target_ids",
+        length=num_slots,
+        limit=num_slots,
         mask="masked_lm_weights",
         mask_is_float=True,
         axes=("P",),
     )
-    whole = dataclasses.replace(added, features=(positions, *added.features))
-    inputs = dataclasses.replace(added, features=(positions,))
+    whole = dataclasses.replace(added, features=(places, *added.features))
+    inputs = dataclasses.replace(added, features=(places,))
     counts = tf.reduce_sum(slots, axis=1).numpy().astype(int)
-    places = [{positions.name: np.arange(count)} for count in counts]
-    serialized = list(map(added.join, inputs.encode_all(places), stored))
-    read = whole.decode(tf.constant(serialized))
+    numbers = [{places.name: np.arange(count)} for count in counts]
+    serialized = list(map(added.join, inputs.encode_all(numbers), stored))
+    read = whole.decode(tf.constant(serialized), 0)
+    read = whole.trim_targets(read, slots.shape[1])
     known: Distribution = codec.decode(read)[DISTRIBUTION]
     return known, sum(map(len, stored))
 

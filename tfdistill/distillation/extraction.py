@@ -14,6 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfdistill.models.bert import Bert
+from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
+from tfdistill.models.configuration import BertConfig
 from tfdistill.models.outputs import Model
 from tfdistill.progress import Progress
 from tfdistill.records import (
@@ -66,6 +68,24 @@ def knowledge_schema(records: RecordSet, codec: Codec) -> tuple[Schema, Schema]:
     )
 
 
+def teacher_shape(teacher: Model) -> dict[str, Any]:
+    """Returns what of a teacher the shapes of its knowledge follow from.
+
+    The layers of a conditional masked LM cannot be stored: they read a source
+    and a target that is masked otherwise in each pass.
+    """
+    config = teacher.config
+    if isinstance(config, ConditionalConfig):
+        return {"hidden_dim": config.bert.hidden_dim}
+    if isinstance(config, BertConfig):
+        return {
+            "num_layers": config.num_layers,
+            "hidden_dim": config.hidden_dim,
+            "num_heads": config.num_heads,
+        }
+    return {}
+
+
 def knowledge_files(codec: Codec, teacher: Model) -> dict[str, bytes]:
     """Returns what of the teacher is stored once a set, by file."""
     if HEAD_STATES not in codec.reads:
@@ -77,10 +97,10 @@ def output_layer_of(teacher: Model) -> OutputLayer:
     """Returns a masked LM's output layer.
 
     Raises:
-        ValueError: It is no BERT.
+        ValueError: It is no masked LM.
     """
-    if not isinstance(teacher, Bert):
-        raise ValueError("hidden is for teachers with layers of BERT.")
+    if not isinstance(teacher, Bert | ConditionalLM):
+        raise ValueError("hidden is for masked LMs.")
     kernel, bias = teacher.output_layer()
     return OutputLayer(kernel.numpy(), bias.numpy())
 

@@ -127,3 +127,17 @@ def conditional_lm(
         parts=parts,
         fingerprint=fingerprint(named_weights(model), config),
     )
+
+
+def in_groups(loaded: LoadedModel, num_groups: int) -> LoadedModel:
+    """Let a conditional masked LM mask targets in so many passes.
+
+    Other models are returned as they are.
+    """
+    model = loaded.model
+    if not isinstance(model, ConditionalLM):
+        return loaded
+    model.config = dataclasses.replace(model.config, num_groups=num_groups)
+    return dataclasses.replace(
+        loaded, fingerprint=fingerprint(named_weights(model), model.config)
+    )

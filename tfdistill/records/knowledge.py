@@ -171,7 +171,7 @@ def hidden(shapes: Shapes, *, bits: int = 8) -> Codec:
     if bits not in (8, 16):
         raise ValueError(f"hidden(bits={bits}): 8 and 16 are possible.")
     if not shapes.hidden_dim:
-        raise ValueError("hidden is for teachers with layers of BERT.")
+        raise ValueError("hidden is for masked LMs.")
     layer = read_output_layer(shapes.folder) if shapes.folder else None
     return HeadStates(bits, slots, shapes.hidden_dim, layer)
 

@@ -77,16 +77,16 @@ class Generator(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, hidden: tf.Tensor) -> tf.Tensor:
-        """Returns logits `[B, T, V]` of states `[B, T, D]`."""
-        batch, places, dim = hidden.shape
-        x = self.transform(tf.reshape(hidden, [-1, dim]))
-        x = self.transform_norm(activate(x, self.config.head_activation))
+    def states(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Returns what the output layer reads, `[N, D]`, of states alike."""
+        x = self.transform(hidden)
+        return self.transform_norm(activate(x, self.config.head_activation))
+
+    def logits(self, states: tf.Tensor) -> tf.Tensor:
+        """Returns logits `[N, V]` of `[N, D]`."""
         table = self.output_embedding.table.value
-        logits = tf.nn.bias_add(
-            tf.matmul(x, table, transpose_b=True), self.output_bias.value
-        )
-        return tf.reshape(logits, [batch, places, -1])
+        logits = tf.matmul(states, table, transpose_b=True)
+        return tf.nn.bias_add(logits, self.output_bias.value)
 
 
 class ConditionalLM(keras.layers.Layer):
@@ -133,9 +133,9 @@ class ConditionalLM(keras.layers.Layer):
                 `masked_lm_weights` says is masked. Without it these say where
                 pieces stand, and each of them is masked once, in groups: in
                 one of `num_groups` passes, every so-manieth place.
-            reads: Fields of `Outputs`: `logits` are what there is, of every
-                place of the target, those of places that are not masked being
-                of no meaning.
+            reads: Fields of `Outputs`: `logits` and `head_states` are what
+                there is, of every place of the target, those of places that
+                are not masked being of no meaning.
             noise: Dropout, or None for inference.
         """
         given = features["masked_lm_weights"] > 0
@@ -182,7 +182,19 @@ class ConditionalLM(keras.layers.Layer):
         # Groups take turns along the target: 0, 1, …, 6, 0, 1, …
         hidden = tf.reshape(hidden, [groups, batch, per_group, -1])
         hidden = tf.transpose(hidden, [1, 2, 0, 3])
-        hidden = tf.reshape(
-            hidden, [batch, groups * per_group, self.config.bert.hidden_dim]
+        hidden = tf.reshape(hidden, [batch, groups * per_group, -1])
+        states = self.generator.states(
+            tf.reshape(hidden[:, :places], [batch * places, -1])
         )
-        return {"logits": self.generator(hidden[:, :places])}
+        outputs = {}
+        if "head_states" in reads:
+            outputs["head_states"] = tf.reshape(states, [batch, places, -1])
+        if "logits" in reads:
+            logits = self.generator.logits(states)
+            outputs["logits"] = tf.reshape(logits, [batch, places, -1])
+        return outputs
+
+    def output_layer(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what makes logits of `head_states`: `[V, D]` and `[V]`."""
+        table = self.generator.output_embedding.table.value
+        return table, self.generator.output_bias.value
