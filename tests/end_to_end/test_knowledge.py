@@ -238,7 +238,7 @@ MUTATIONS = {
         None,
         "extract_teacher",
         EXTRACT + " --teacher={c}/retrained",
-        "the teacher's weights differ",
+        "the teacher differs",
     ),
     "k": (
         None,

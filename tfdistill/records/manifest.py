@@ -16,6 +16,8 @@ VERSION = 2
 MANIFEST = "manifest.json"
 MARK = "unfinished.json"
 MENDING = "Run the command that made these records again to mend them."
+# Without it nothing says what made them, or what they have to be.
+_REPLACING = "Put a copy back, or remove the folder and make its records again."
 
 _HASHED = {
     "tokenizer": "the vocabulary or its casing",
@@ -23,7 +25,7 @@ _HASHED = {
     "table": "the table",
     "questions": "the questions",
     "fingerprint": "the vocabulary of words",
-    "teacher": "the teacher's weights",
+    "teacher": "the teacher",
     "records": "the records that the teacher was asked about",
 }
 
@@ -105,12 +107,16 @@ def read_manifest_alone(folder: pathlib.Path) -> dict[str, Any]:
         )
     stated = manifest.pop("digest", None)
     if stated != digest(manifest):
-        raise ValueError(f"{path} is damaged: its digest does not match.")
+        raise ValueError(
+            f"{path} is damaged: its digest does not match. {_REPLACING}"
+        )
     written = json.dumps(
         manifest | {"digest": stated}, indent=2, ensure_ascii=False
     )
     if path.read_text("utf-8") != written + "\n":
-        raise ValueError(f"{path} is damaged: it is not as it was written.")
+        raise ValueError(
+            f"{path} is damaged: it is not as it was written. {_REPLACING}"
+        )
     _check_types(path, manifest)
     return manifest | {"digest": stated}
 
