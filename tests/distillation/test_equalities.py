@@ -1,8 +1,11 @@
 """However a global batch is split, the weights come out the same."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_training
 from golden import golden
 from mirrored import two_mirrored
 from tiny_training import Run, context, largest_difference, write_records
@@ -116,6 +119,25 @@ def test_padding_slots_do_not_matter(records):
     one.step(batch)
     two.step(changed)
     assert largest_difference(one.weights(), two.weights())[0] == 0.0
+
+
+def test_what_a_batch_is_padded_to_does_not_matter(records, monkeypatch):
+    """But for dropout, whose draws are counted along padded examples."""
+    config = dataclasses.replace(
+        tiny_training.CONFIG, max_sequence_length=24, dropout=0.0
+    )
+    monkeypatch.setattr(tiny_training, "CONFIG", config)
+    batch = next(batches(records))
+    longer = batch | {
+        name: tf.pad(batch[name], [[0, 0], [0, 8]])
+        for name in ("input_ids", "input_mask", "segment_ids")
+    }
+    ours, theirs = (Run(OneDevice(), teacher_config=config) for _ in range(2))
+    before = ours.weights()
+    ours.step(batch)
+    theirs.step(longer)
+    assert largest_difference(before, ours.weights())[0] > 1e-4
+    assert largest_difference(ours.weights(), theirs.weights())[0] < 1e-6
 
 
 def test_original_reduction_divides_as_published(records):

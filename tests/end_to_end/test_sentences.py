@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import mpi
 import numpy as np
 import pytest
 import small_sentences
@@ -220,6 +221,32 @@ def test_replicas_find_the_rows_of_one_device(rows, chain):
     hits = two.rows["logits"].argmax(-1) == two.rows["labels"]
     # As the training saw it, on one device and in other batches.
     assert hits.mean() == chain["finetune"]["eval"]["accuracy"]
+
+
+def module(command, flags):
+    return ["-m", f"tfdistill.{command}", *flags.split()]
+
+
+def test_two_ranks_are_one_process(chain, c, tmp_path):
+    """A teacher learns and answers under mpirun as it does alone."""
+    command, flags = small_sentences.CHAIN["finetune"]
+    flags += f" --run_dir={tmp_path}/teacher"
+    done = mpi.run(mpi.mpirun(2, *module(command, flags.format(c=c))))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["replicas"], found["world_size"]) == ("horovod", 2)
+    for name, value in chain["finetune"]["eval"].items():
+        assert found["eval"][name] == pytest.approx(value, rel=1e-4), name
+    command, flags = small_sentences.CHAIN["predict"]
+    flags += f" --predictions={tmp_path}/predictions"
+    done = mpi.run(mpi.mpirun(2, *module(command, flags.format(c=c))))
+    assert done.returncode == 0, done.stderr
+    for name in ("SST-2.tsv", "submission.zip"):
+        ours, alone = (
+            (folder / "predictions" / name).read_bytes()
+            for folder in (tmp_path, c)
+        )
+        assert ours == alone, name
 
 
 def test_evaluate_on_replicas(chain, c, monkeypatch):
