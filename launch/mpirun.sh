@@ -72,13 +72,12 @@ fi
 # went well when it has lost a node, so that line has to be there.
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
+trap '[ -n "${!:-}" ] || exit 143; kill -TERM $! 2>/dev/null || true' TERM INT
 "${command[@]}" >"$said" &
-job=$!
-trap 'kill -TERM "$job"' TERM INT
+# A wait that a signal ends may lose the status of the job, so it comes last.
+while kill -0 $! 2>/dev/null; do sleep 0.1 || true; done
 status=0
-while kill -0 "$job" 2>/dev/null; do
-  wait "$job" && status=0 || status=$?
-done
+wait $! || status=$?
 cat "$said"
 if [ "$status" = 0 ] && ! tail -n 1 "$said" | grep -q '^{'; then
   echo "mpirun.sh: the processes ended without a result." >&2

@@ -169,3 +169,17 @@ def test_a_signal_is_passed_on(tmp_path):
     _, said = job.communicate(timeout=30)
     assert job.returncode == 130
     assert "saved" in said
+
+
+def test_a_signal_does_not_hide_how_the_job_ended(tmp_path):
+    """The job may end at any moment after the signal, or heed it not."""
+    fake = tmp_path / "mpirun"
+    fake.write_text(
+        "#!/usr/bin/env bash\ntrap '' TERM\nkill -TERM $PPID\n"
+        "echo '{\"steps\": 1}'\nexit ${STATUS}\n"
+    )
+    fake.chmod(0o755)
+    for status in [0, 37] * 10:
+        settings = {"RANKS": "2", "MPIRUN": str(fake), "DRY_RUN": "0"}
+        done, _ = dry("mpirun.sh", "distill", **settings, STATUS=str(status))
+        assert (done.returncode, done.stdout) == (status, '{"steps": 1}\n')
