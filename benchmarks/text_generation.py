@@ -28,6 +28,7 @@ from tfdistill.distillation import (
     live_teacher,
     recorded_teacher,
 )
+from tfdistill.distillation.step import count_tokens
 from tfdistill.models.conditional import ConditionalConfig, ConditionalLM
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.seq2seq import Seq2Seq, Seq2SeqConfig
@@ -96,7 +97,7 @@ def main() -> None:
         ROUNDS,
     )
     rate = {
-        name: sum(map(pieces_of, batches[name])) / taken
+        name: sum(float(count_tokens(b)) for b in batches[name]) / taken
         for name, taken in seconds.items()
     }
     facts = {f"{n}_pieces_per_second": round(r, 1) for n, r in rate.items()}
@@ -152,12 +153,6 @@ def write_records(folder: str) -> RecordSet:
                 }
             )
     return writer.finish()
-
-
-def pieces_of(batch: Batch) -> int:
-    """Returns the real pieces of sources and targets."""
-    masks = (batch["input_mask"], batch["masked_lm_weights"])
-    return sum(int(tf.reduce_sum(mask)) for mask in masks)
 
 
 def stepper(records: RecordSet, is_live: bool) -> Step:

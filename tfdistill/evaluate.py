@@ -56,7 +56,7 @@ def evaluate(
         )
         teacher = None
         if artefacts.teacher:
-            teacher = assembly.load_for(task, artefacts.teacher)
+            teacher = assembly.load_teacher(task, artefacts.teacher, knowledge)
             check_vocabulary(teacher, tokenizer, records, "teacher")
     check_same(
         replicas,
@@ -75,7 +75,6 @@ def evaluate(
         task,
         replicas,
         batch_size=knowledge.predict_batch_size,
-        seed=general.random_seed,
     )
     metrics: dict[str, Any] = task.finish(*find_out())
     if task.score is not None:
@@ -92,7 +91,6 @@ def evaluate(
         task,
         replicas,
         batch_size=knowledge.predict_batch_size,
-        seed=general.random_seed,
     )
     return {
         **metrics,

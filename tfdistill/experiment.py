@@ -132,7 +132,6 @@ def run_training(
             replicas,
             artefacts.eval_records,
             batch_size=knowledge.predict_batch_size,
-            seed=general.random_seed,
             max_batches=training.max_eval_steps,
         )
     watched = watched_metric(training.early_stop_metric, task, held_out)

@@ -31,7 +31,6 @@ class HeldOut:
         path: str,
         *,
         batch_size: int,
-        seed: int,
         max_batches: int,
     ) -> None:
         """Open the records and check that they fit.
@@ -56,7 +55,6 @@ class HeldOut:
             task,
             replicas,
             batch_size=batch_size,
-            seed=seed,
             max_batches=max_batches,
         )
         self._newest: dict[str, np.ndarray] = {}

@@ -121,7 +121,6 @@ def predict(
             task,
             replicas,
             batch_size=knowledge.predict_batch_size,
-            seed=general.random_seed,
         )()
 
     if held_out is not None:

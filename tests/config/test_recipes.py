@@ -31,6 +31,8 @@ def arguments(
     layers="",
     window=0,
     reduction="",
+    alpha=0.5,
+    k=0,
 ):
     """All that an objective of a recipe may be given."""
 
@@ -86,3 +88,25 @@ def test_how_to_distill(path, expected):
     assert training.early_stop_metric == "accuracy"
     assert training.early_stop_patience == 0
     assert training.eval_every_steps == expected["num_train_steps"] // 10
+
+
+def test_textgen():
+    """What Distill-BERT-Textgen's scripts set for its student of IWSLT14."""
+    path = "configs/recipes/textgen/iwslt14_de_en.flags"
+    training, artefacts, objectives = read(path)
+    assert objectives == {
+        "text_generation": {"alpha": 0.5, "temperature": 10, "k": 8}
+    }
+    known = parse_spec(artefacts.student, STUDENTS).arguments
+    assert known == {
+        "num_layers": 6,
+        "hidden_dim": 512,
+        "num_heads": 8,
+        "intermediate_dim": 2048,
+        "dropout": 0.3,
+    }
+    assert (training.schedule, training.num_warmup_steps) == ("noam", 8000)
+    assert training.learning_rate == pytest.approx(2 / (512 * 8000) ** 0.5)
+    assert (training.num_train_steps, training.clip_norm) == (100_000, 5)
+    optimizer = "adamw(weight_decay=0, beta_1=0.9, beta_2=0.98, epsilon=1e-9)"
+    assert training.optimizer == optimizer

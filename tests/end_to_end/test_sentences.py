@@ -202,7 +202,6 @@ def rows(chain, folder):
             task,
             replicas,
             batch_size=9,
-            seed=0,
         )()
 
     return find_out(two_mirrored()), find_out(OneDevice())

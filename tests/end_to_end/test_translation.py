@@ -113,6 +113,14 @@ def test_evaluations_score_texts(chain):
     )
 
 
+def test_held_out_masks_do_not_depend_on_a_seed(c):
+    flags = "--task=cmlm --eval_records={c}/dev --run_dir={c}/teacher "
+    first, second = (
+        run("evaluate", flags + f"--random_seed={seed}", c=c) for seed in (1, 2)
+    )
+    assert first["label_loss"] == second["label_loss"]
+
+
 def test_a_live_teacher_is_a_recorded_one(c, tmp_path):
     run("distill", DISTILL + LIVE, c=c, new=tmp_path / "live")
     run("distill", DISTILL + RECORDED, c=c, new=tmp_path / "recorded")
@@ -137,6 +145,10 @@ def test_groups_of_a_teacher_belong_to_its_knowledge(c, tmp_path):
     live = tmp_path / "live"
     run("distill", DISTILL + LIVE + "--cmlm_groups=3", c=c, new=live)
     assert_same_weights(live, new, 2e-5)
+    of_seven = run("evaluate", CHAIN["evaluate"], c=c)
+    of_three = run("evaluate", CHAIN["evaluate"] + " --cmlm_groups=3", c=c)
+    assert of_seven["teacher_kl"] != of_three["teacher_kl"]
+    assert of_seven["accuracy"] == of_three["accuracy"]
     stored = [
         next((folder / name).glob("*.tfrecord")).read_bytes()
         for folder, name in ((c, "knowledge"), (tmp_path, "three"))

@@ -17,6 +17,7 @@ from tfdistill.config.options import (
     ParallelText,
     Tables,
 )
+from tfdistill.distillation.step import count_tokens
 from tfdistill.make_vocab import make_vocab
 from tfdistill.metrics.texts import summary_metrics, translation_metrics
 from tfdistill.records import (
@@ -225,6 +226,8 @@ def test_summaries_from_tables(folder, tmp_path, suffix):
         lines = [json.dumps({"long": s, "short": t}) for s, t in rows]
     for name in ("train", "dev"):
         write(tmp_path, f"{name}.{suffix}", lines)
+    # Nobody asks for it, so nobody minds that it has no summaries.
+    write(tmp_path, f"test.{suffix}", [rows[0][0]])
     given = Artefacts(
         data_dir=str(tmp_path),
         vocab_file=f"{folder}/pieces.txt",
@@ -276,6 +279,8 @@ def test_masks_of_the_teacher(records):
         assert (masks <= batch["target_mask"]).all()
         assert (masks[real].sum(1) >= 1).all()
         assert not masks[~real].any()
+        tokens = batch["input_mask"].sum(1) + batch["target_mask"].sum(1)
+        assert count_tokens(batch).numpy() == tokens[real].sum()
     firsts = [next(masked(records, seed)) for seed in (3, 3, 4)]
     np.testing.assert_array_equal(*(x["masked_lm_weights"] for x in firsts[:2]))
 
@@ -328,6 +333,10 @@ def test_metrics_of_perfect_and_other_translations():
     )
     # Sentence marks are split off; capitals are missed.
     assert 50 < cased["bleu"] < 100
+    for text in ("Größe zählt", "Мир и труд"):
+        whole, part = text, text.split()[0]
+        assert summary_metrics([whole], [whole])["rouge2"] == 100
+        assert 0 < summary_metrics([part], [whole])["rouge1"] < 100
     found = summary_metrics(["a b c", "d"], ["a b x", "y"])
     assert found["rouge1"] == pytest.approx(100 / 3)
     assert found["rouge2"] == pytest.approx(25)

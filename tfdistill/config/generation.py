@@ -46,7 +46,8 @@ class ParallelText(Options):
     )
     cmlm_masked_prob: float = option(
         0.15,
-        "Share of the target that --task=cmlm masks, one piece at least.",
+        "Share of the target that --task=cmlm masks, one piece at least; "
+        "make_records notes it in the records.",
         minimum=0.001,
         maximum=1.0,
     )

@@ -27,7 +27,8 @@ class Knowledge(Options):
         "distribution; hybrid(k=4, samples=8); hidden(bits=8); logits of "
         "classes or answers; "
         "features(hidden_states=[0, 3], attention_scores=[5]). Empty: "
-        "top_k(k=10), but logits of classes and answers.",
+        "top_k(k=10), of texts to write top_k(k=8), but logits of classes "
+        "and answers.",
     )
     cmlm_groups: int = option(
         7,

@@ -158,9 +158,7 @@ class TrainStep:
                 ],
                 "examples": tf.reduce_sum(batch["is_real_example"]),
                 "is_stopping": tf.reduce_max(batch["is_stopping"]),
-                "tokens": tf.reduce_sum(
-                    tf.cast(batch["input_mask"], tf.float32)
-                ),
+                "tokens": count_tokens(batch),
             }
         )
         divisors = [
@@ -271,6 +269,16 @@ class TrainStep:
 
 def _memories(objectives: Sequence[Objective]) -> list[Memory]:
     return [o.loss.memory for o in objectives if o.loss.memory is not None]
+
+
+def count_tokens(batch: Batch) -> tf.Tensor:
+    """Returns how many a batch has, those of targets among them: a scalar."""
+    masks = [batch["input_mask"]]
+    if "target_ids" in batch:
+        # Where a masked LM learns, its weights are those of masked places.
+        masks.append(batch.get("target_mask", batch["masked_lm_weights"]))
+    counts = [tf.reduce_sum(tf.cast(x, tf.float32), axis=1) for x in masks]
+    return tf.reduce_sum(tf.add_n(counts) * batch["is_real_example"])
 
 
 def _weighted(

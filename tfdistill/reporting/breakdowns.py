@@ -103,7 +103,6 @@ def _logits(
         task,
         OneDevice(),
         batch_size=batch_size,
-        seed=0,
     )().rows["logits"]
 
 

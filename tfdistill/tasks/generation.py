@@ -103,7 +103,7 @@ def _masks(records: RecordSet, pieces: Any, seed: int) -> Transform:
 
     The masks of an example depend on the seed and its position in the stream
     of examples: they are others in every epoch, and always the same of
-    held-out records.
+    held-out records, whose seed is no flag.
     """
     probability = records.identity["settings"]["cmlm_masked_prob"]
 

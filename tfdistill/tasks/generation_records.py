@@ -63,10 +63,11 @@ def training_pairs(
     artefacts: Artefacts, tables: Tables, parallel: ParallelText
 ) -> list[Pair]:
     """Read the pairs that a vocabulary is learnt from: those to train on."""
-    splits = {split.name: split for split in _read(artefacts, tables, parallel)}
-    if "train" not in splits:
+    # It comes first, and no other text is read.
+    split = next(_read(artefacts, tables, parallel), None)
+    if split is None or split.name != "train":
         raise FlagNeededError("source_file")
-    return splits["train"].pairs
+    return split.pairs
 
 
 def make_pair_records(
@@ -137,7 +138,7 @@ def make_pair_records(
 def _read(
     artefacts: Artefacts, tables: Tables, parallel: ParallelText
 ) -> Iterator[_Split]:
-    """Yield the splits whose text is given, cleaned.
+    """Yield the splits whose text is given, cleaned, train first.
 
     Text to be scored on is used whole, however long or uneven.
     """
@@ -183,7 +184,8 @@ def _lines(
         return read_pairs(*given)
     if any(given):
         raise FlagNeededError(target if given[0] else source)
-    if not artefacts.data_dir:
+    is_wanted = name == "train" or getattr(artefacts, _SPLITS[name][2])
+    if not artefacts.data_dir or not is_wanted:
         return None
     if not tables.pair_column:
         raise FlagNeededError("pair_column")
