@@ -128,15 +128,18 @@ def test_padding_constants_and_order_do_not_matter():
     assert turned == pytest.approx(expected, rel=1e-6)
 
 
-def test_it_is_its_two_parts():
+@pytest.mark.parametrize("smoothing", ["original", "opennmt", "uniform"])
+@pytest.mark.parametrize("sides", ["teacher", "both"])
+@pytest.mark.parametrize("is_scaled", ["false", "true"])
+def test_it_is_its_two_parts(smoothing, sides, is_scaled):
+    sharpness = f"sides={sides}, scale_by_temperature={is_scaled}"
     parts = (
-        loss("labels(label_smoothing=0.1, smoothing=original)"),
-        loss(
-            "soft_targets(temperature=10, tail=renormalised, sides=teacher, "
-            "scale_by_temperature=false)"
-        ),
+        loss(f"labels(label_smoothing=0.1, smoothing={smoothing})"),
+        loss(f"soft_targets(temperature=10, tail=renormalised, {sharpness})"),
     )
-    whole = loss("text_generation(alpha=0.3, k=0)")
+    whole = loss(
+        f"text_generation(alpha=0.3, k=0, smoothing={smoothing}, {sharpness})"
+    )
     assert whole == pytest.approx(0.7 * parts[0] + 0.3 * parts[1], rel=1e-6)
 
 
