@@ -1,6 +1,8 @@
 """Ranks, as launchers say them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from mirrored import two_mirrored
@@ -88,3 +90,18 @@ def test_batches_divide_among_replicas():
     with pytest.raises(ValueError, match="batch of 7 examples"):
         mirrored.process_slice(7)
     assert OneDevice().process_slice(7) == (0, 7)
+
+
+def test_the_peak_is_that_of_the_process_alone():
+    """The system's own count begins with the peak of who started it."""
+    child = "from tfdistill.launcher import peak_memory; print(peak_memory())"
+    parent = (
+        "import subprocess, sys; big = bytearray(2 << 30); "
+        "subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent, child],
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    assert 1e7 < int(done.stdout) < 1.5e9
