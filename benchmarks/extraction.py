@@ -89,7 +89,7 @@ def keras_nlp(config: BertConfig) -> Callable:
 
 
 def products(config: BertConfig) -> Callable:
-    """Returns what runs the products of a layer's weights."""
+    """Returns what runs the products of a layer's weights, in turn."""
     rows = BATCH * LENGTH
     pairs = [
         (tf.Variable(tf.random.normal([rows, a])), tf.random.normal([a, b]))
@@ -99,7 +99,11 @@ def products(config: BertConfig) -> Callable:
     @tf.function(autograph=False)
     def step(features: Batch) -> dict:
         del features
-        return {str(i): tf.matmul(x, w)[:1] for i, (x, w) in enumerate(pairs)}
+        found: dict[str, tf.Tensor] = {}
+        for x, w in pairs:
+            with tf.control_dependencies(list(found.values())):
+                found[str(len(found))] = tf.matmul(x, w)[:1]
+        return found
 
     return step
 
@@ -140,7 +144,7 @@ def main() -> None:
     rows = []
     arrays = random_inputs(BATCH)
     features = tensors(arrays)
-    with peer.start(peer.HUGGING_FACE, "hugging_face.py") as torch:
+    with peer.start(peer.HUGGING_FACE, "hugging_face") as torch:
         torch.ask("keep", name="batch", batches=[for_peer(arrays)])
         for name, config in CASES.items():
             torch.ask("load", **sizes(config))

@@ -50,7 +50,7 @@ def main() -> None:
     rows = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        peer.start(peer.HUGGING_FACE, "hugging_face.py") as torch,
+        peer.start(peer.HUGGING_FACE, "hugging_face") as torch,
     ):
         records = write_records(pathlib.Path(folder) / "records", examples)
         torch.ask("keep", name="longest", batches=padded(examples))

@@ -5,7 +5,7 @@
 Each is a process of its own that asks a teacher with random weights about
 batches of 32 sequences of 128 tokens; ours reads, packs and writes records as
 well. A process's peak is counted whole and less what it had when the teacher
-was there, before it was asked. Ratios are theirs to ours.
+and the inputs were there, before it was asked. Ratios are theirs to ours.
 """
 
 import json
@@ -16,6 +16,7 @@ import tempfile
 
 from benchmarks import peer
 from benchmarks.harness import Row, report, sized
+from benchmarks.memory import memory
 
 BATCH = 32
 BATCHES = sized(8, 2)
@@ -54,13 +55,13 @@ def torch(name: str) -> dict[str, int]:
     from benchmarks.material import TEACHERS, K, for_peer, random_inputs, sizes
 
     batch = for_peer(random_inputs(BATCH))
-    with peer.start(peer.HUGGING_FACE, "hugging_face.py") as process:
+    with peer.start(peer.HUGGING_FACE, "hugging_face") as process:
         process.ask("keep", name="batches", batches=[batch] * BATCHES)
         process.ask("load", **sizes(TEACHERS[name]))
-        before = process.ask("peak_bytes")
+        before = process.ask("memory")
         process.ask("extract", name="batches", k=K, is_gathered=False)
-        peak = process.ask("peak_bytes")
-    return {"whole": peak, "asking": peak - before}
+        peak = process.ask("memory")["peak"]
+    return {"whole": peak, "asking": peak - before["now"]}
 
 
 def ours(name: str) -> dict[str, int]:
@@ -72,7 +73,6 @@ def ours(name: str) -> dict[str, int]:
         top_k_codec,
         write_records,
     )
-    from tfdistill.launcher import peak_memory
     from tfdistill.models.bert import Bert
     from tfdistill.replicas import OneDevice
 
@@ -82,10 +82,10 @@ def ours(name: str) -> dict[str, int]:
         extract = extraction(
             records, Bert(TEACHERS[name]), top_k_codec(), OneDevice()
         )
-        before = peak_memory()
+        before = memory()
         extract()
-        peak = peak_memory()
-    return {"whole": peak, "asking": peak - before}
+        peak = memory()["peak"]
+    return {"whole": peak, "asking": peak - before["now"]}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 A run of the training loop on records with top 10, 32 examples of 128 tokens at
 a time: reading, weights of the global batch, clipping, the loop's own records.
 The bare step is one graph with the same student, dropout and AdamW, on one
-constant batch: forward pass, cross-entropy with the known pieces, backward
-pass, update. Each run's first steps do not count, nor does its checkpoint.
+constant batch: forward pass, the same loss, backward pass, update. Each run's
+first steps do not count, nor does its checkpoint.
 """
 
 import itertools
@@ -30,6 +30,7 @@ from benchmarks.material import (
     write_records,
 )
 from tfdistill.distillation import recorded_teacher
+from tfdistill.losses.soft_targets import soft_targets
 from tfdistill.models.configuration import BertConfig
 from tfdistill.models.noise import DropoutNoise
 from tfdistill.records import DISTRIBUTION, Batch, RecordSet
@@ -122,11 +123,8 @@ def bare(config: BertConfig, records: RecordSet) -> Callable[[], None]:
         noise = DropoutNoise(1, number, tf.zeros([], tf.int64))
         with tf.GradientTape() as tape:
             logits = student(batch, reads=frozenset({"logits"}), noise=noise)
-            found = tf.gather(
-                tf.nn.log_softmax(logits["logits"]), known.ids, batch_dims=2
-            )
-            loss = -tf.reduce_mean(
-                tf.reduce_sum(tf.exp(known.log_probs) * found, -1)
+            loss = tf.reduce_mean(
+                soft_targets(logits["logits"], *known, tail="bucket")
             )
         optimizer.apply(tape.gradient(loss, [v.value for v in kept]), kept)
         return loss

@@ -49,11 +49,12 @@ def start(packages: tuple[str, ...], script: str) -> Iterator[Peer]:
 
     Args:
         packages: Names with versions, for pip.
-        script: Its file name.
+        script: Its name, without its ending.
     """
     python = _environment(packages)
     process = subprocess.Popen(
-        [str(python), str(ROOT / "benchmarks" / script)],
+        [str(python), "-m", f"benchmarks.{script}"],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

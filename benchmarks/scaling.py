@@ -23,6 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.harness import Row, report, sized
+from benchmarks.memory import memory
 from launch.demo import ROOT
 
 BATCH = 32
@@ -92,7 +93,6 @@ def measure(
         top_k_codec,
         write_records,
     )
-    from tfdistill.launcher import peak_memory
     from tfdistill.models.bert import Bert
     from tfdistill.models.configuration import BertConfig
 
@@ -115,7 +115,7 @@ def measure(
             )
             for count in (BATCH + 1, examples)
         )
-        before, replicas = peak_memory(), KeptGraphs()
+        before, replicas = memory()["now"], KeptGraphs()
         extraction(some, teacher, codec, replicas)()
         extract = extraction(all_of_them, teacher, codec, replicas)
         started = time.perf_counter()
@@ -128,7 +128,7 @@ def measure(
     )
     return {
         "seconds": round(seconds, 3),
-        "peak_mb": round((peak_memory() - before) / 1e6, 1),
+        "peak_mb": round((memory()["peak"] - before) / 1e6, 1),
         "bytes_per_example": int(added),
     }
 

@@ -2,19 +2,19 @@
 
     python -m benchmarks.stored_features --records=DIR --teacher=DIR
 
-Prints a line of JSON per objective: the loss with stored features over the
-loss with the live teacher, the cosine of both gradients of the student, and
-the stored bytes over those of float32; and one on what decoding costs.
+A row for each objective: the loss with stored features over the loss with the
+live teacher, the cosine of both gradients of the student, and the stored bytes
+over those of float32. The last one is what decoding costs.
 """
 
 import argparse
 import dataclasses
-import json
 import time
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.harness import Row, report
 from tfdistill.assembly import load_for
 from tfdistill.distillation import (
     OBJECTIVES,
@@ -36,7 +36,7 @@ from tfdistill.records import (
     make_codec,
     open_record_set,
 )
-from tfdistill.tasks import Task, find_task
+from tfdistill.tasks import find_task
 
 _BATCHES = 10
 
@@ -99,6 +99,7 @@ def main() -> None:
         example_labels=lambda: np.arange(records.examples) % 2,
     )
     live, recorded = live_teacher([loaded]), recorded_teacher(codec)
+    rows = []
     for name, kind in OBJECTIVES.items():
         if kind.needs != "features":
             continue
@@ -108,19 +109,17 @@ def main() -> None:
         ]
         (loss, gradient), (stored_loss, other) = found
         norms = np.linalg.norm(gradient) * np.linalg.norm(other)
-        print(
-            json.dumps(
-                {
-                    "objective": name,
-                    "loss_ratio": round(stored_loss / loss, 5),
-                    "gradient_cosine": round(
-                        float(gradient @ other / norms), 6
-                    ),
-                    "bytes_ratio": round(share, 4),
-                }
-            )
+        cosine = float(gradient @ other / norms)
+        facts = {
+            "gradient_cosine": round(cosine, 6),
+            "bytes_to_float32": round(share, 4),
+        }
+        loss_ratio = stored_loss / loss
+        rows.append(
+            Row(f"{name}, loss stored to live", loss_ratio, None, facts)
         )
-    print(json.dumps(_cost_of_decoding(records, student, task)))
+    rows.append(_cost_of_decoding(records, student))
+    report("stored_features", rows)
 
 
 def _learnt(
@@ -154,10 +153,8 @@ def _learnt(
     return float(loss), tf.concat(flat, 0).numpy().astype(np.float64)
 
 
-def _cost_of_decoding(
-    records: RecordSet, student: Bert, task: Task
-) -> dict[str, float]:
-    """Seconds of decoding top 10 against those of a student's step."""
+def _cost_of_decoding(records: RecordSet, student: Bert) -> Row:
+    """Returns seconds of decoding top 10 to those of a student's step."""
     codec = make_codec(["top_k(k=10)"], records.shapes())
     schema = Schema((*records.schema.features, *codec.features()))
     size = 32
@@ -194,11 +191,13 @@ def _cost_of_decoding(
             call()
             times.append(time.perf_counter() - began)
         seconds[name] = min(times)
-    return {
-        "decoding_ms": round(1000 * seconds["decoding"], 2),
-        "step_ms": round(1000 * seconds["step"], 2),
-        "share": round(seconds["decoding"] / seconds["step"], 4),
-    }
+    facts = {f"{n}_ms": round(1000 * s, 2) for n, s in seconds.items()}
+    return Row(
+        "decoding to a step, at most",
+        seconds["decoding"] / seconds["step"],
+        0.05,
+        facts,
+    )
 
 
 if __name__ == "__main__":
