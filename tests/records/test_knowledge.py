@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfdistill.records import (
     DISTRIBUTION,
+    Distribution,
     Feature,
     Schema,
     Shapes,
@@ -137,6 +138,26 @@ def test_smaller_k_is_a_prefix():
     )
     with pytest.raises(ValueError, match="k=7 is more than the 6"):
         truncate(found, 7)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_whole_distributions_are_cut_as_sorted_ones(scale):
+    rng = np.random.default_rng(1)
+    logits = scale * rng.normal(size=(3, 4, 600)).astype(np.float32)
+    whole = tf.nn.log_softmax(logits)
+    # As they are, even where few bits do not add up to 1.
+    whole -= np.float32(0.01)
+    cut = truncate(Distribution(whole), 5)
+    order = np.argsort(-whole.numpy(), axis=-1)
+    ordered = np.take_along_axis(whole.numpy(), order, -1)
+    np.testing.assert_array_equal(cut.ids, order[..., :5])
+    np.testing.assert_allclose(cut.log_probs, ordered[..., :5], atol=2e-6)
+    np.testing.assert_allclose(
+        cut.tail_log_mass,
+        tf.reduce_logsumexp(ordered[..., 5:], -1),
+        rtol=1e-6,
+        atol=2e-6,
+    )
 
 
 def test_plain_layout_has_the_source_systems_features():

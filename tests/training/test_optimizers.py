@@ -91,6 +91,33 @@ def test_adamw_corrects_its_bias():
     np.testing.assert_allclose(w.numpy(), [-0.1], rtol=1e-5)
 
 
+def test_adamw_is_keras_adamw():
+    """Twenty updates, weights that decay and a bias that does not."""
+    start = {"kernel": [0.5, -2.0, 1e-3], "bias": [0.1, 0.0, -1.0]}
+    ours, theirs = (
+        [keras.Variable(x, name=name) for name, x in start.items()]
+        for _ in range(2)
+    )
+    optimizer = make_optimizer(
+        "adamw(weight_decay=0.1)",
+        Schedule("constant", 0.01, 0, 100),
+        dict(zip(start, ours, strict=True)),
+    )
+    expected = keras.optimizers.AdamW(0.01, weight_decay=0.1, epsilon=1e-8)
+    expected.exclude_from_weight_decay(var_names=["bias"])
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        gradients = [
+            tf.constant(x, tf.float32) for x in rng.normal(size=(2, 3))
+        ]
+        optimizer.apply(gradients, ours)
+        expected.apply(gradients, theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(
+            one.numpy(), other.numpy(), rtol=0, atol=20 * 0.01 * OF_AN_UPDATE
+        )
+
+
 @pytest.mark.parametrize(
     ("spec", "rate", "expected"),
     [

@@ -237,7 +237,7 @@ def _log(probs: tf.Tensor) -> tf.Tensor:
 
 
 def truncate(distribution: Distribution, k: int) -> Distribution:
-    """Keep the K most probable pieces of sorted distributions.
+    """Keep the K most probable pieces.
 
     Raises:
         ValueError: Fewer than K are stored, or pieces were drawn from what
@@ -255,6 +255,11 @@ def truncate(distribution: Distribution, k: int) -> Distribution:
         )
     if k == stored:
         return distribution
+    if distribution.ids is None:
+        # Sorting all V would take many times as long.
+        kept, ids, tail = split_top_k(distribution.log_probs, k)
+        total = tf.reduce_logsumexp(distribution.log_probs, -1)
+        return Distribution(kept + total[..., None], ids, tail + total)
     kept, order = tf.math.top_k(distribution.log_probs, k, sorted=True)
     dropped = tf.reduce_logsumexp(
         tf.sort(distribution.log_probs, direction="DESCENDING")[..., k:], -1
@@ -262,8 +267,5 @@ def truncate(distribution: Distribution, k: int) -> Distribution:
     tail = dropped
     if distribution.tail_log_mass is not None:
         tail = tf.reduce_logsumexp([dropped, distribution.tail_log_mass], 0)
-    ids = order
-    if distribution.ids is not None:
-        axes = order.shape.rank - 1
-        ids = tf.gather(distribution.ids, order, batch_dims=axes)
+    ids = tf.gather(distribution.ids, order, batch_dims=order.shape.rank - 1)
     return Distribution(kept, ids, tail)

@@ -22,12 +22,13 @@ from tfdistill.records.feature import (
 )
 
 
-class _Found(NamedTuple):
+class _Place(NamedTuple):
     """Where a feature's bytes are in a batch, and how many values they are."""
 
     feature: Feature
-    raw: tf.Tensor
-    number: tf.Tensor | int
+    begin: tf.Tensor
+    size: tf.Tensor
+    count: tf.Tensor | int
 
 
 def encode(
@@ -91,11 +92,16 @@ def joined(example: bytes, added: bytes) -> bytes:
 def counts(
     features: Sequence[Feature], serialized: tf.Tensor, axis: str
 ) -> list[tf.Tensor]:
-    """Returns int `[B]` for each feature with an `L` or `P` of its own."""
+    """Returns int `[B]` for each feature with an `L` or `P` of its own.
+
+    That examples are whole is for `decode` to say: here a damaged one has as
+    many as it can have, at most.
+    """
+    places, _, _ = _places(features, serialized)
     return [
-        found.number
-        for found in _walk(features, serialized)
-        if found.feature.mask and found.feature.axes == (axis,)
+        tf.minimum(place.count, place.feature.length)
+        for place in places
+        if place.feature.mask and place.feature.axes == (axis,)
     ]
 
 
@@ -106,7 +112,7 @@ def decode(
     batch: dict[str, tf.Tensor] = {}
     counts: dict[str, tf.Tensor] = {}
     limited = []
-    for f, raw, count in _walk(features, serialized):
+    for f, raw, count in _parts(features, serialized):
         counts[f.name] = count
         most = 1 if f.is_step else most_values(f, length)
         values = f.packing.unpack(raw, most)
@@ -131,10 +137,36 @@ def decode(
     return batch
 
 
-def _walk(
+def _parts(
     features: Sequence[Feature], serialized: tf.Tensor
-) -> Iterator[_Found]:
-    """Yield features and where they are, once all bytes are accounted for."""
+) -> Iterator[tuple[Feature, tf.Tensor, tf.Tensor | int]]:
+    """Yield features, their bytes and how many values these are.
+
+    All bytes are accounted for first.
+    """
+    places, end, is_whole = _places(features, serialized)
+    wrong = tf.argmin(tf.cast(is_whole, tf.int32))
+    check = tf.debugging.Assert(
+        tf.reduce_all(is_whole),
+        [
+            "an example has",
+            tf.strings.length(serialized)[wrong],
+            "bytes where its schema expects",
+            end[wrong],
+        ],
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        for feature, begin, size, count in places:
+            yield feature, tf.strings.substr(serialized, begin, size), count
+
+
+def _places(
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> tuple[list[_Place], tf.Tensor, tf.Tensor]:
+    """Returns where features are, where they end, and which end as they should.
+
+    The latter are `[B]`.
+    """
     size = tf.strings.length(serialized)
     at = tf.zeros_like(size)
     own: dict[str | int, tf.Tensor] = {}
@@ -163,20 +195,6 @@ def _walk(
                     )
                 count *= own.get(axis, axis)
         number = tf.broadcast_to(feature.packing.size(count), tf.shape(size))
-        found.append((feature, at, number, count))
+        found.append(_Place(feature, at, number, count))
         at += number
-    is_whole &= at == size
-    wrong = tf.argmin(tf.cast(is_whole, tf.int32))
-    check = tf.debugging.Assert(
-        tf.reduce_all(is_whole),
-        [
-            "an example has",
-            size[wrong],
-            "bytes where its schema expects",
-            at[wrong],
-        ],
-    )
-    with tf.control_dependencies([] if check is None else [check]):
-        for feature, begin, number, count in found:
-            raw = tf.strings.substr(serialized, begin, number)
-            yield _Found(feature, raw, count)
+    return found, at, is_whole & (at == size)
