@@ -28,7 +28,7 @@ class _Place(NamedTuple):
     feature: Feature
     begin: tf.Tensor
     size: tf.Tensor
-    count: tf.Tensor | int
+    length: tf.Tensor | int
 
 
 def encode(
@@ -99,7 +99,7 @@ def counts(
     """
     places, _, _ = _places(features, serialized)
     return [
-        tf.minimum(place.count, place.feature.length)
+        tf.minimum(place.length, place.feature.length)
         for place in places
         if place.feature.mask and place.feature.axes == (axis,)
     ]
