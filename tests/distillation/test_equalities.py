@@ -128,9 +128,14 @@ def test_what_a_batch_is_padded_to_does_not_matter(records, monkeypatch):
     )
     monkeypatch.setattr(tiny_training, "CONFIG", config)
     batch = next(batches(records))
+    names = [f"masked_lm_{what}" for what in ("positions", "ids", "weights")]
     longer = batch | {
-        name: tf.pad(batch[name], [[0, 0], [0, 8]])
-        for name in ("input_ids", "input_mask", "segment_ids")
+        name: tf.pad(batch[name], [[0, 0], [0, more]])
+        for more, padded in (
+            (8, ("input_ids", "input_mask", "segment_ids")),
+            (3, names),
+        )
+        for name in padded
     }
     ours, theirs = (Run(OneDevice(), teacher_config=config) for _ in range(2))
     before = ours.weights()

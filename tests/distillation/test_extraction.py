@@ -203,6 +203,38 @@ def test_windows_change_nothing_that_is_stored(tmp_path, short_windows):
         np.testing.assert_allclose(cut[name], values, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("spec", "layout"),
+    [
+        ("top_k(k=3, bits=32)", "packed"),
+        ("top_k(k=3)", "plain"),
+        ("top_k(k=all)", "plain"),
+        ("hybrid(k=2, samples=3)", "packed"),
+    ],
+)
+def test_slots_that_no_example_has_change_nothing_that_is_stored(
+    tmp_path, short_windows, monkeypatch, spec, layout
+):
+    records = write_inputs(tmp_path / "in", layout)
+    trimmed = extract(records, tmp_path / "trimmed", spec, batch_size=2)
+    of = {"batch_size": 2, "process_slice": (0, 2), "length_window": 2}
+    batches = evaluation_batches(records, **of)
+    assert {b["masked_lm_ids"].shape[1] for b in batches} == {1, 2, 4}
+    monkeypatch.setattr(
+        "tfdistill.records.batches.slot_grid", lambda most: [most]
+    )
+    batches = evaluation_batches(records, **of)
+    assert {b["masked_lm_ids"].shape[1] for b in batches} == {4}
+    whole = extract(records, tmp_path / "whole", spec, batch_size=2)
+    (trimmed, _), (whole, _) = read_examples(trimmed), read_examples(whole)
+    for name, values in whole.items():
+        # A number in a byte may be rounded to its neighbour.
+        atol = 1e-2 if name == "tail_log_mass" else 2e-6
+        np.testing.assert_allclose(
+            trimmed[name], values, atol=atol, err_msg=name
+        )
+
+
 def test_no_more_than_a_window_is_kept(tmp_path, short_windows):
     records = write_inputs(tmp_path / "in", "packed")
     codec, added, writer = prepared(records, tmp_path / "out", "top_k(k=3)")

@@ -8,7 +8,10 @@ import tensorflow as tf
 from small_records import write_set, write_uneven_set
 
 from tfdistill.records import (
+    RecordSetWriter,
+    Schema,
     evaluation_batches,
+    masked_lm_features,
     read_feature,
     training_batches,
 )
@@ -299,6 +302,66 @@ def test_few_lengths_come_by(tmp_path, longest, most, length):
     records = write_uneven_set(tmp_path / "set", [longest], most)
     (batch,) = evaluation_batches(records, batch_size=1, process_slice=(0, 1))
     assert batch["input_ids"].shape == (1, length)
+
+
+def write_masked_set(folder, count, layout):
+    """Write examples of 16 tokens, runs of which have few masks or many."""
+    schema = Schema(
+        masked_lm_features(
+            max_seq_length=16,
+            max_predictions_per_seq=9,
+            vocabulary_size=100,
+            is_masked=True,
+            has_next_sentence=False,
+        ),
+        layout,
+    )
+    writer = RecordSetWriter(
+        str(folder),
+        schema=schema,
+        identity={"task": "mlm"},
+        shard_names=["0.tfrecord"],
+        files={},
+    )
+    with writer.shard("0.tfrecord") as shard:
+        for number in range(count):
+            masked = 1 + (7 * number) % (1 + number // 4)
+            shard.add(
+                {
+                    "input_ids": np.arange(16),
+                    "segment_ids": np.zeros(16, int),
+                    "masked_lm_positions": np.arange(masked),
+                    "masked_lm_ids": np.full(masked, number),
+                }
+            )
+    return writer.finish()
+
+
+@pytest.mark.parametrize("layout", ["packed", "plain"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_slots_are_as_many_as_an_example_of_any_process_has(
+    tmp_path, layout, parts
+):
+    records = write_masked_set(tmp_path / "set", 36, layout)
+    whole = untrimmed(records)
+    masked = whole["masked_lm_weights"].numpy().sum(1)
+    seen, fewer = set(), 0
+    for batch in evaluated(records, processes=parts, batch_size=4):
+        numbers = [part["record_index"].numpy() for part in batch]
+        most = max(masked[rows].max() for rows in numbers)
+        slots = min(n for n in (1, 2, 4, 6, 8, 9) if n >= most)
+        seen.add(slots)
+        for part, rows in zip(batch, numbers, strict=True):
+            fewer += masked[rows].max() <= slots - 2
+            for name in ("positions", "ids", "weights"):
+                name = f"masked_lm_{name}"
+                expected = whole[name].numpy()[rows]
+                np.testing.assert_array_equal(
+                    part[name], expected[:, :slots], name
+                )
+                assert not expected[:, slots:].any()
+    assert seen == {1, 2, 4, 6, 9}
+    assert (fewer > 0) == (parts == 2)
 
 
 WINDOW = 5

@@ -153,19 +153,19 @@ def test_padding_to_less_than_the_most(layout, length):
 
 @pytest.mark.parametrize("layout", ["packed", "plain"])
 @pytest.mark.parametrize("vocabulary_size", [200, 30522, 65537])
-def test_tokens_are_counted(layout, vocabulary_size):
+def test_tokens_and_places_are_counted(layout, vocabulary_size):
     made = schema(layout, vocabulary_size)
     examples = []
     # Id 0 is no padding, and an example may have no masks.
-    for count in (12, 1, 5):
-        inputs = np.zeros(count, int)
-        none = np.zeros(0, int)
+    for count, masked in ((12, 0), (1, 1), (5, 2)):
+        inputs, slots = np.zeros(count, int), np.zeros(masked, int)
         change = {"input_ids": inputs, "segment_ids": inputs}
-        change |= {"masked_lm_positions": none, "masked_lm_ids": none}
+        change |= {"masked_lm_positions": slots, "masked_lm_ids": slots}
         examples.append(made.encode(EXAMPLE | change))
-    counts = made.token_counts(tf.constant(examples))
-    assert counts.dtype == tf.int32
-    assert counts.numpy().tolist() == [12, 1, 5]
+    tokens, places = made.counts(tf.constant(examples))
+    assert tokens.dtype == places.dtype == tf.int32
+    assert tokens.numpy().tolist() == [12, 1, 5]
+    assert places.numpy().tolist() == [0, 1, 2]
     assert made.max_seq_length == 12
 
 

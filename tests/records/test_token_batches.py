@@ -174,7 +174,7 @@ def test_targets_are_trimmed_with_what_is_known_of_them(records):
         "tail_log_mass": np.array([-5.0, -6.0, -7.0], np.float32),
     }
     batch = schema.decode([schema.encode(example)] * 2, 4)
-    trimmed = schema.trim_targets(batch, 3)
+    trimmed = schema.trim_places(batch, 3)
     known = codec.decode(trimmed)["distribution"]
     assert known.ids.numpy()[1].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     tail = known.tail_log_mass.numpy()[0]

@@ -236,7 +236,7 @@ def _through_bytes(
     numbers = [{places.name: np.arange(count)} for count in counts]
     serialized = list(map(added.join, inputs.encode_all(numbers), stored))
     read = whole.decode(tf.constant(serialized), 0)
-    read = whole.trim_targets(read, slots.shape[1])
+    read = whole.trim_places(read, slots.shape[1])
     known: Distribution = codec.decode(read)[DISTRIBUTION]
     return known, sum(map(len, stored))
 

@@ -6,7 +6,7 @@ each global batch, so no example is lost or seen twice whatever the number of
 processes, and a run goes on in the middle of an epoch by its step alone.
 
 A batch is padded to the longest example of the whole global batch, rounded
-up so that few shapes come by.
+up so that few shapes come by, and so are its masked positions or its targets.
 """
 
 import functools
@@ -22,6 +22,7 @@ from tfdistill.records.padding import (
     coarse_grid,
     fine_grid,
     padded_length,
+    slot_grid,
 )
 from tfdistill.records.record_set import RecordSet
 from tfdistill.records.schema import Schema, without_autotune
@@ -133,8 +134,8 @@ def evaluation_batches(
     if length_window > 1:
 
         def sort(positions: tf.Tensor, serialized: tf.Tensor) -> tuple:
-            _, count_tokens = _graphs(records.schema)
-            order = tf.argsort(count_tokens(serialized), stable=True)
+            tokens, _ = _graphs(records.schema)[1](serialized)
+            order = tf.argsort(tokens, stable=True)
             return tf.gather(positions, order), tf.gather(serialized, order)
 
         stream = stream.batch(batch_size * length_window).map(sort).unbatch()
@@ -187,8 +188,8 @@ def decoded(
     """
     most = records.schema.max_seq_length
     grid = tf.constant(lengths or coarse_grid(most))
-    targets = records.schema.feature("target_ids")
-    parse, count_tokens = _graphs(records.schema)
+    places = records.schema.places
+    parse, count = _graphs(records.schema)
 
     def decode(
         positions: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]
@@ -196,20 +197,18 @@ def decoded(
         if positions.shape.rank == 0:
             positions += tf.range(tf.size(numbered[0], tf.int64))
         # All processes pad alike, as dropout depends on the shape.
-        length = padded_length(count_tokens(numbered[1]), grid)
+        tokens, slots = count(numbered[1])
         start, size = slice_of(tf.shape(positions)[0])
         shape = [None if tf.is_tensor(size) else size]
-        places = records.schema.target_counts(numbered[1])
         positions, numbers, serialized = (
             tf.ensure_shape(x[start : start + size], shape)
             for x in (positions, *numbered)
         )
-        batch = parse(serialized, length)
-        if targets is not None:
-            own = tf.constant(fine_grid(targets.length))
-            batch = records.schema.trim_targets(
-                batch, padded_length(places, own)
-            )
+        batch = parse(serialized, padded_length(tokens, grid))
+        if places is not None:
+            grid_of = fine_grid if places.name == "target_ids" else slot_grid
+            own = tf.constant(grid_of(places.length))
+            batch = records.schema.trim_places(batch, padded_length(slots, own))
         if transform is not None:
             batch = transform(batch, positions)
         real = tf.cast(positions < end, tf.float32)
@@ -231,14 +230,14 @@ def decoded(
 
 @functools.lru_cache(maxsize=_SCHEMAS_KEPT)
 def _graphs(schema: Schema) -> tuple[Callable, Callable]:
-    """Returns how batches are parsed and their tokens are counted, as graphs.
+    """Returns how batches are parsed, and tokens and places are counted.
 
-    Making them takes a second where examples have many features, and every
+    Making their graphs takes a second where examples have many features, and every
     evaluation has a data set of its own.
     """
     return (
         tf.function(schema.decode, autograph=False),
-        tf.function(schema.token_counts, autograph=False),
+        tf.function(schema.counts, autograph=False),
     )
 
 

@@ -164,11 +164,13 @@ class PublishedTopK:
             Feature(
                 name="truncated_masked_lm_probs",
                 length=self.num_slots * self.k,
+                axes=("P", self.k),
             ),
             Feature(
                 name="top_k_indices",
                 length=self.num_slots * self.k,
                 limit=self.vocabulary_size,
+                axes=("P", self.k),
             ),
         )
 
@@ -213,6 +215,7 @@ class PublishedWhole:
             Feature(
                 name="masked_lm_probs",
                 length=self.num_slots * self.vocabulary_size,
+                axes=("P", self.vocabulary_size),
             ),
         )
 

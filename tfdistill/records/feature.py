@@ -95,6 +95,11 @@ class Feature:
         is_list = self.length > 0 and not self.is_step
         return is_list and (bool(self.mask) or not self.axes)
 
+    @property
+    def counts_axis(self) -> bool:
+        """Whether it has a value at each token, or each place, and says so."""
+        return bool(self.mask) and self.axes in (("L",), ("P",))
+
 
 def most_values(feature: Feature, length: tf.Tensor | int) -> tf.Tensor | int:
     """Values of an example that has `length` tokens."""

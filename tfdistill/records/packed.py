@@ -90,18 +90,18 @@ def joined(example: bytes, added: bytes) -> bytes:
 
 
 def counts(
-    features: Sequence[Feature], serialized: tf.Tensor, axis: str
-) -> list[tf.Tensor]:
-    """Returns int `[B]` for each feature with an `L` or `P` of its own.
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> list[tuple[Feature, tf.Tensor]]:
+    """Returns int `[B]` for each feature that counts its axis.
 
     That examples are whole is for `decode` to say: here a damaged one has as
     many as it can have, at most.
     """
     places, _, _ = _places(features, serialized)
     return [
-        tf.minimum(place.length, place.feature.length)
+        (place.feature, tf.minimum(place.length, place.feature.length))
         for place in places
-        if place.feature.mask and place.feature.axes == (axis,)
+        if place.feature.counts_axis
     ]
 
 

@@ -11,6 +11,7 @@ _FINE = (
     *range(96, 129, 32),
     *range(192, 513, 64),
 )
+_SLOTS = (1, 2, 4, 6, 8, 12, 16, 20)
 
 
 def padded_length(counts: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
@@ -34,6 +35,14 @@ def fine_grid(most: int) -> list[int]:
     That is targets, and all where batches are made by their tokens.
     """
     return _up_to(most, [*_FINE, *range(576, most, 128)])
+
+
+def slot_grid(most: int) -> list[int]:
+    """Returns what masked positions are padded to, up to `most`.
+
+    The product with the vocabulary makes one as dear as a token.
+    """
+    return _up_to(most, [*_SLOTS, *range(24, most, 8)])
 
 
 def _up_to(most: int, lengths: Sequence[int]) -> list[int]:

@@ -50,16 +50,18 @@ def joined(example: bytes, added: bytes) -> bytes:
 
 
 def counts(
-    features: Sequence[Feature], serialized: tf.Tensor, axis: str
-) -> list[tf.Tensor]:
-    """Returns int `[B]` for each feature with an `L` or `P` of its own."""
+    features: Sequence[Feature], serialized: tf.Tensor
+) -> list[tuple[Feature, tf.Tensor]]:
+    """Returns `[B]` for each feature that counts its axis."""
+    counted = [f for f in features if f.counts_axis]
     kinds = {
-        f.mask: tf.io.FixedLenFeature([f.length], tf.int64)
-        for f in features
-        if f.mask and f.axes == (axis,)
+        f.mask: tf.io.FixedLenFeature(
+            [f.length], tf.float32 if f.mask_is_float else tf.int64
+        )
+        for f in counted
     }
     parsed = tf.io.parse_example(serialized, kinds)
-    return [tf.reduce_sum(mask, 1) for mask in parsed.values()]
+    return [(f, tf.reduce_sum(parsed[f.mask], 1)) for f in counted]
 
 
 def decode(

@@ -143,45 +143,47 @@ class Schema:
         feature = self.feature("input_ids")
         return 0 if feature is None else feature.length
 
-    def token_counts(self, serialized: tf.Tensor) -> tf.Tensor:
-        """Count the tokens of serialised examples `[B]`: int32 `[B]`.
+    @property
+    def places(self) -> Feature | None:
+        """The feature that counts an example's places P, if there is one.
+
+        They are masked positions, or those of a target.
+        """
+        counted = (f for f in self.features if f.counts_axis)
+        return next((f for f in counted if f.axes == ("P",)), None)
+
+    def counts(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Count the tokens and the places of examples `[B]`, int32 `[B]` each.
 
         Of pieces and whole words the more count: each word has a piece of
-        its own in WordPiece, but not in other tokenizers.
+        its own in WordPiece, but not in other tokenizers. Places are 0 where
+        examples have none.
         """
-        counts = LAYOUTS[self.layout].counts(self.features, serialized, "L")
-        return tf.cast(tf.reduce_max(tf.stack(counts), axis=0), tf.int32)
+        found: dict[str | int, list[tf.Tensor]] = {"L": [], "P": []}
+        counts = LAYOUTS[self.layout].counts(self.features, serialized)
+        for feature, count in counts:
+            found[feature.axes[0]].append(tf.cast(count, tf.int32))
+        tokens = tf.reduce_max(tf.stack(found["L"]), axis=0)
+        (places,) = found["P"] or (tf.zeros_like(tokens),)
+        return tokens, places
 
-    def target_counts(self, serialized: tf.Tensor) -> tf.Tensor | None:
-        """Count the places of targets of `[B]` examples, where they have some.
-
-        Returns:
-            int32 `[B]`, or None.
-        """
-        if self.feature("target_ids") is None:
-            return None
-        layout = LAYOUTS[self.layout]
-        (counts,) = layout.counts(self.features, serialized, "P")
-        return tf.cast(counts, tf.int32)
-
-    def trim_targets(
-        self, batch: dict[str, tf.Tensor], places: tf.Tensor | int
+    def trim_places(
+        self, batch: dict[str, tf.Tensor], most: tf.Tensor | int
     ) -> dict[str, tf.Tensor]:
-        """Cut the padding of targets, and of what is known at their places.
+        """Cut the padding of places, and of what is known about them.
 
         Args:
             batch: As decoded.
-            places: To keep of each target, at least as many as the longest
-                has.
+            most: Places to keep, at least as many as an example has.
         """
-        target = self.feature("target_ids")
-        assert target is not None
+        places = self.places
+        assert places is not None
         trimmed = dict(batch)
         for f in self.features:
             if f.axes[:1] == ("P",):
-                own = places * (f.length // target.length)
+                own = most * (f.length // places.length)
                 trimmed[f.name] = batch[f.name][:, :own]
-        trimmed[target.mask] = batch[target.mask][:, :places]
+        trimmed[places.mask] = batch[places.mask][:, :most]
         return trimmed
 
     def decode(

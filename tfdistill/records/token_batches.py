@@ -155,13 +155,13 @@ def token_batches(
 
     def batches(start: tf.Tensor, examples: tuple) -> tf.data.Dataset:
         indices, serialized = examples
-        tokens = records.schema.token_counts(serialized)
-        places = records.schema.target_counts(serialized)
+        tokens, places = records.schema.counts(serialized)
         chosen, is_copy, splits = tf.numpy_function(
             plan,
             [
                 tokens,
-                tf.zeros_like(tokens) if places is None else places,
+                # Places of masks are tokens that have been counted.
+                places if target else tf.zeros_like(places),
                 start // size,
             ],
             [tf.int64, tf.bool, tf.int64],
