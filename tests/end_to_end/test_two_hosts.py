@@ -31,9 +31,11 @@ def refuse_reason():
         return "only root makes network namespaces"
     if shutil.which("ip") is None:
         return "the package iproute2 is not installed"
+    # Every worker of pytest-xdist collects this file, at the same time.
+    name = f"tfd-try-{os.getpid()}"
     try:
-        ip("netns", "add", "tfd-try")
-        ip("netns", "del", "tfd-try")
+        ip("netns", "add", name)
+        ip("netns", "del", name)
     except subprocess.CalledProcessError as error:
         return f"no network namespaces here: {error.stderr.decode().strip()}"
     return ""
