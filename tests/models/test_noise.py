@@ -33,9 +33,18 @@ def test_draws_do_not_depend_on_the_split(cuts):
         )
 
 
-def test_kept_values_are_scaled():
-    (drawn,) = draw(rate=0.25)
-    np.testing.assert_allclose(np.unique(drawn), [0, 1 / 0.75], rtol=1e-6)
+# Draws have 16 bits; what is kept makes up for the share that is dropped.
+@pytest.mark.parametrize(
+    ("rate", "scale"), [(0.25, 1 / 0.75), (0.1, 65536 / (65536 - 6554))]
+)
+def test_kept_values_are_scaled(rate, scale):
+    (drawn,) = draw(rate=rate)
+    np.testing.assert_allclose(np.unique(drawn), [0, scale], rtol=1e-7)
+
+
+def test_hardly_anything_is_kept():
+    (drawn,) = draw(rate=0.9999999)
+    assert set(np.unique(drawn)) <= {0, 65536}
 
 
 def test_rate_zero_keeps_everything():

@@ -162,11 +162,13 @@ def _log_probs(
             share = of_rest - summed * tf.exp(found[1])
             share = tf.where(is_any, share / total, 0)
             of_own -= summed[:, None] * tf.exp(found[0])
-            whole = tf.tensor_scatter_nd_update(
-                masses * share[:, None], inside, tf.reshape(of_own, [-1])
-            )
+            # Inside, masses are 0. Each scattering makes a copy.
             return tf.tensor_scatter_nd_add(
-                whole, sampled, tf.reshape(of_others, [-1])
+                masses * share[:, None],
+                tf.concat([inside, sampled], axis=0),
+                tf.concat(
+                    [tf.reshape(x, [-1]) for x in (of_own, of_others)], 0
+                ),
             )
 
         return found, gradient

@@ -11,8 +11,11 @@ import copy
 import tensorflow as tf
 
 _PHILOX = 1
-# Philox makes four 32-bit numbers from one value of its counter.
-_DRAWS_PER_COUNT = 4
+# Philox makes four 32-bit numbers from one value of its counter; 16 bits are
+# enough to tell a share to 1 / 65,536.
+_NUMBERS_PER_COUNT = 4
+_DRAWS_PER_COUNT = 2 * _NUMBERS_PER_COUNT
+_DRAWS = tf.int16
 
 
 class DropoutNoise:
@@ -53,7 +56,7 @@ class DropoutNoise:
         Args:
             x: Any shape whose elements are laid out example by example;
                 its static shape must be known.
-            rate: In [0, 1).
+            rate: In [0, 1), taken to the nearest 1 / 65,536.
             num_examples: Examples in `x`.
         """
         if rate == 0.0:
@@ -62,13 +65,19 @@ class DropoutNoise:
         counts = -(-per_example // _DRAWS_PER_COUNT)
         place = self._place
         self._place += 1
-        draws = tf.raw_ops.StatelessRandomUniformV2(
-            shape=[num_examples, counts * _DRAWS_PER_COUNT],
+        numbers = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[num_examples, counts * _NUMBERS_PER_COUNT],
             key=self._key,
             counter=tf.stack(
                 [self._first * counts, tf.constant(place, tf.uint64)]
             ),
             alg=_PHILOX,
+            dtype=tf.int32,
         )
-        kept = tf.reshape(draws[:, :per_example] >= rate, x.shape)
-        return tf.where(kept, x * (1.0 / (1.0 - rate)), tf.zeros_like(x))
+        draws = tf.reshape(tf.bitcast(numbers, _DRAWS), [num_examples, -1])
+        values = _DRAWS.max - _DRAWS.min + 1
+        dropped = min(round(rate * values), values - 1)
+        first_kept = tf.constant(_DRAWS.min + dropped, _DRAWS)
+        kept = tf.reshape(draws[:, :per_example] >= first_kept, x.shape)
+        scale = values / (values - dropped)
+        return tf.where(kept, x * scale, tf.zeros_like(x))
