@@ -23,6 +23,7 @@ NAMES = (
     "reading",
     "start_up",
     "op_costs",
+    "ideas",
     "recomputation",
     "generation",
     "instances",
