@@ -13,7 +13,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"launcher"},
     {"config", "progress", "files"},
-    {"tensors"},
+    {"tensors", "top_k"},
     {"decoding", "losses", "metrics", "text", "records", "replicas"},
     {"models", "training"},
     {"tasks", "distillation", "augmentation"},

@@ -426,7 +426,7 @@ def test_logits_are_gone_over_in_parts(monkeypatch, k, most, size):
         at_once.append(rows.shape[0])
         return tf.math.top_k(rows, k)
 
-    monkeypatch.setattr("tfdistill.records.top_k._top_k", top_k)
+    monkeypatch.setattr("tfdistill.records.top_k.top_k", top_k)
     whole = split_top_k(logits, k)
     monkeypatch.setattr(name, most)
     parts = split_top_k(logits, k)

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfdistill.top_k import top_k
+
 # Finite, so that sums of it are numbers.
 _NEVER = -1e9
 
@@ -165,9 +167,7 @@ def _follow(
     total = state.log_probs[:, :, None] + tf.reshape(
         log_probs, [batch, beams, size]
     )
-    best, chosen = tf.math.top_k(
-        tf.reshape(total, [batch, beams * size]), beams
-    )
+    best, chosen = top_k(tf.reshape(total, [batch, beams * size]), beams)
     parents, pieces = chosen // size, chosen % size
     rows = tf.reshape(tf.range(batch)[:, None] * beams + parents, [-1])
 

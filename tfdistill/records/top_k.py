@@ -5,10 +5,8 @@ import math
 import tensorflow as tf
 
 from tfdistill.records.log_probs import NO_MASS
+from tfdistill.top_k import top_k
 
-_BLOCK = 64
-# Below this many blocks per kept logit, blocks save nothing.
-_BLOCKS_PER_KEPT = 8
 # Logits that are gone over at a time: of more, the copies that passes make
 # would be several times the model's own memory.
 _MOST_AT_ONCE = 1 << 22
@@ -62,7 +60,7 @@ def _rows_at_once(shape: tf.TensorShape) -> int | None:
 def _split(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """As `split_top_k`, of `[R, V]`."""
     rows = tf.cast(rows, tf.float32)
-    kept, ids = _top_k(rows, k)
+    kept, ids = top_k(rows, k)
     largest = kept[:, :1] if k else tf.reduce_max(rows, 1, keepdims=True)
     masses = tf.exp(rows - largest)
     number = tf.shape(rows)[0]
@@ -79,33 +77,3 @@ def _split(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     )
     log_probs = kept - largest - tf.math.log(all_mass)[:, None]
     return tf.minimum(log_probs, 0.0), ids, log_rest
-
-
-def _top_k(rows: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Exactly `tf.math.top_k` (but for ties), several times as fast.
-
-    The K largest of a row lie in the K blocks with the largest maxima, so
-    one pass finds the blocks and only these are searched.
-    """
-    width = rows.shape[-1]
-    if not k:
-        none = tf.zeros([tf.shape(rows)[0], 0])
-        return none, tf.cast(none, tf.int32)
-    num_blocks = width // _BLOCK
-    if num_blocks < _BLOCKS_PER_KEPT * k:
-        return tf.math.top_k(rows, k)
-    whole = num_blocks * _BLOCK
-    blocks = tf.reshape(rows[:, :whole], [-1, num_blocks, _BLOCK])
-    _, best = tf.math.top_k(tf.reduce_max(blocks, axis=-1), k)
-    inside = tf.gather(blocks, best, batch_dims=1)
-    inside_ids = best[:, :, None] * _BLOCK + tf.range(_BLOCK)
-    # The columns behind the last whole block are all searched.
-    rest_ids = tf.tile(tf.range(whole, width)[None], [tf.shape(rows)[0], 1])
-    values = tf.concat(
-        [tf.reshape(inside, [-1, k * _BLOCK]), rows[:, whole:]], axis=1
-    )
-    ids = tf.concat(
-        [tf.reshape(inside_ids, [-1, k * _BLOCK]), rest_ids], axis=1
-    )
-    kept, places = tf.math.top_k(values, k)
-    return kept, tf.gather(ids, places, batch_dims=1)

@@ -200,7 +200,9 @@ class Seq2Seq(keras.layers.Layer):
             memory_bias=bias,
             noise=noise,
         )
-        return {"logits": tf.reshape(self._logits(x), [batch, length, -1])}
+        table = self.encoder.embedding.table.value
+        logits = self._logits(x, table)
+        return {"logits": tf.reshape(logits, [batch, length, -1])}
 
     def generate(
         self,
@@ -229,7 +231,13 @@ class Seq2Seq(keras.layers.Layer):
         grows = tf.TensorShape([rows, heads, None, width])
         count = self.config.num_decoder_layers
         return beam_search(
-            functools.partial(self._step, memories=memories, bias=bias),
+            functools.partial(
+                self._step,
+                memories=memories,
+                bias=bias,
+                # Read once: in the loop each reading would copy it.
+                table=tf.convert_to_tensor(self.encoder.embedding.table.value),
+            ),
             [KeysValues(empty, empty)] * count,
             batch_size=batch,
             beam_size=beam_size,
@@ -248,6 +256,7 @@ class Seq2Seq(keras.layers.Layer):
         cache: Any,
         memories: list[KeysValues],
         bias: tf.Tensor,
+        table: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         """Read one piece of every hypothesis; see `decoding.beam.Step`."""
         rows = last.shape[0]
@@ -263,13 +272,12 @@ class Seq2Seq(keras.layers.Layer):
         # As published: the first head of the last layer.
         looked_at = tf.argmax(probs[:, 0], axis=-1, output_type=tf.int32)
         return (
-            tf.nn.log_softmax(self._logits(x)),
+            tf.nn.log_softmax(self._logits(x, table)),
             tf.reshape(looked_at, [rows]),
             cache,
         )
 
-    def _logits(self, x: tf.Tensor) -> tf.Tensor:
-        table = self.encoder.embedding.table.value
+    def _logits(self, x: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         return tf.nn.bias_add(
             tf.matmul(x, table, transpose_b=True),
             self.generator.output_bias.value,
