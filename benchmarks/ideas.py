@@ -44,6 +44,8 @@ Run = Callable[[], float | None]
 
 SEQUENCES, EXAMPLES = sized(16, 4), sized(32, 2)
 ROUNDS = sized(7, 1)
+# Each of which takes the median of as many rounds itself.
+PROCESSES = sized(3, 1)
 CASES = sized(list(STUDENTS), ["2 x 128"])
 WIDTH, ROWS = TEACHERS["6 x 384"].hidden_dim, SEQUENCES * LENGTH
 NETWORK = [(WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)]
@@ -180,7 +182,8 @@ def main() -> None:
         tried[f"{what}, as a process"] = partial(process, what, {}), ideas
     rows = []
     for what, (usual, ideas) in tried.items():
-        seconds = in_turns({"": usual, **ideas}, ROUNDS)
+        rounds = PROCESSES if what.endswith("process") else ROUNDS
+        seconds = in_turns({"": usual, **ideas}, rounds)
         rows += [
             Row(f"{what}: {idea}", seconds[""] / seconds[idea])
             for idea in ideas

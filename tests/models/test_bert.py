@@ -201,6 +201,34 @@ def test_last_layer_at_positions_equals_the_whole(model, features, field):
     np.testing.assert_allclose(cut[field], whole[field], atol=TOLERANCE)
 
 
+def test_gradients_of_the_last_layer_at_positions_equal_the_whole_s(
+    model, features
+):
+    def gradients(*fields):
+        reads = frozenset(fields)
+        with tf.GradientTape() as tape:
+            logits = model(features, reads=reads)["logits"]
+            loss = tf.reduce_sum(tf.nn.log_softmax(logits)[..., 3] ** 2)
+        variables = model.trainable_variables
+        return dict(
+            zip(
+                (v.path for v in variables),
+                tape.gradient(loss, [v.value for v in variables]),
+                strict=True,
+            )
+        )
+
+    cut, whole = gradients("logits"), gradients("logits", "hidden_states")
+    learnt = {name for name, found in whole.items() if found is not None}
+    assert len(learnt) > 20
+    for name in learnt:
+        ours, expected = map(tf.convert_to_tensor, (cut[name], whole[name]))
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(
+            ours, expected, rtol=0, atol=2e-6 * max(scale, 1), err_msg=name
+        )
+
+
 def test_padding_does_not_matter(model, features):
     reads = frozenset({"logits", "pooled"})
     before = model(features, reads=reads)
