@@ -1,4 +1,4 @@
-"""Where the time goes from a command's start to the end of its first step.
+"""Where the time goes from a command's start to the end of its second step.
 
     python -m benchmarks.start_up
 
