@@ -232,8 +232,8 @@ def decoded(
 def _graphs(schema: Schema) -> tuple[Callable, Callable]:
     """Returns how batches are parsed, and tokens and places are counted.
 
-    Making their graphs takes a second where examples have many features, and every
-    evaluation has a data set of its own.
+    Making their graphs takes a second where examples have many features, and
+    every evaluation has a data set of its own.
     """
     return (
         tf.function(schema.decode, autograph=False),
